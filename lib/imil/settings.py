@@ -1,0 +1,172 @@
+"""Every setting of a run: name, type, default, allowed values and help, in one place.
+
+The command line builds its options from `RunSettings`, the server describes and validates REST requests with it, and
+the Python API takes it as it is. Import stays light (pydantic only), so that usage errors answer at once.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imil.errors import BadInput
+
+Fill = Literal["none", "least_confident", "out_of_fold"]
+Selection = Literal["highest_confidence", "random"]
+
+
+class RunSettings(BaseModel):
+    """What a run does. Defaults are the paper's (Rao et al., section 3.3) where the paper names one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: Annotated[str, Field(description="Network: one of IMIL's own, or any classifier of timm by its name.")] = (
+        "resnet50"
+    )
+    pretrained: Annotated[
+        str,
+        Field(description="Start weights: empty for none, 'timm' for timm's own download, or the path of a local file."),
+    ] = ""
+    image_size: Annotated[int, Field(ge=8, le=4096, description="Side of the square network input, in pixels.")] = 224
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="Number of training epochs in all.")] = 100
+    imil_epochs: Annotated[
+        tuple[int, ...],
+        Field(description="Epochs after which training stops for a round of feedback, e.g. 70 or 70,85; empty: never."),
+    ] = (70,)
+    num_outliers: Annotated[int, Field(ge=1, le=100_000, description="Cases queued for the reader in each round.")] = 20
+    grid_size: Annotated[int, Field(ge=1, le=64, description="Cells along each side of the feedback grid.")] = 4
+    feedback: Annotated[str, Field(description="Feedback mode: what is done with the cells a reader chose.")] = "blackout"
+    selection: Annotated[
+        Selection,
+        Field(description="Which cases are queued: the most confident mispredictions, or random ones (a control)."),
+    ] = "highest_confidence"
+    fill: Annotated[
+        Fill,
+        Field(
+            description="What fills the queue when there are too few mispredictions: nothing (the paper), the least "
+            "confident cases, or the mispredictions of models trained on the other folds."
+        ),
+    ] = "none"
+    folds: Annotated[int, Field(ge=2, le=20, description="Number of folds for fill=out_of_fold.")] = 3
+    requeue: Annotated[bool, Field(description="Allow a case to be queued again in a later round of the run.")] = False
+    heatmap: Annotated[str, Field(description="Heat-map method.")] = "gradcam"
+    target_layer: Annotated[
+        str, Field(description="Layer of the heat map by its dotted name; empty: found automatically.")
+    ] = ""
+    optimizer: Annotated[Literal["sgd", "adam", "adamw"], Field(description="Optimizer.")] = "sgd"
+    lr: Annotated[float, Field(gt=0, le=10, description="Learning rate.")] = 0.001
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD; ignored by the others.")] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="Weight decay.")] = 0.0
+    schedule: Annotated[
+        Literal["constant", "cosine", "step"],
+        Field(description="Learning-rate schedule: constant, cosine to zero, or a tenth after 1/2 and 3/4 of the epochs."),
+    ] = "constant"
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="Images a step.")] = 64
+    accumulate: Annotated[int, Field(ge=1, le=1024, description="Steps whose gradients are summed for one update.")] = 1
+    class_weights: Annotated[
+        Literal["none", "balanced"], Field(description="Weight of each class in the loss: equal, or inverse to its share.")
+    ] = "none"
+    augmentation: Annotated[
+        Literal["none", "affine"],
+        Field(description="Random changes at each draw: none (the paper's baseline), or small rotations, shifts, zooms."),
+    ] = "none"
+    amp: Annotated[bool, Field(description="Mixed precision (on a GPU).")] = False
+    device: Annotated[str, Field(description="'auto' (a GPU if there is one), 'cpu', or a torch device.")] = "auto"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of everything random in the run.")] = 0
+    readers_per_case: Annotated[int, Field(ge=1, le=20, description="Readers who must answer each case.")] = 1
+    lease_seconds: Annotated[
+        int, Field(ge=10, le=86_400, description="Seconds a case stays reserved for the reader who took it.")
+    ] = 900
+
+    @model_validator(mode="after")
+    def _imil_epochs_lie_inside(self) -> "RunSettings":
+        if list(self.imil_epochs) != sorted(set(self.imil_epochs)):
+            raise ValueError(f"The epochs in imil_epochs must rise without repeats, e.g. 70,85, not {list(self.imil_epochs)}")
+        for epoch in self.imil_epochs:
+            if not 1 <= epoch < self.epochs:
+                raise ValueError(
+                    f"The setting imil_epochs has {epoch}, but a round needs an epoch from 1 to {self.epochs - 1} (epochs is "
+                    f"{self.epochs}, and at least one must follow the round)"
+                )
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "quick": {
+        "network": "imil_small",
+        "image_size": 96,
+        "epochs": 24,
+        "imil_epochs": (16,),
+        "num_outliers": 8,
+        "fill": "least_confident",
+        "optimizer": "adamw",
+        "lr": 0.002,
+        "weight_decay": 0.01,
+        "batch_size": 16,
+    },
+}
+"""Named sets of settings. `paper` is `RunSettings` as it stands; `quick` is for the demo on two cores."""
+
+
+def resolve(preset: str = "", **overrides: Any) -> RunSettings:
+    """The settings of a preset with single ones replaced.
+
+    Args:
+        preset: a name in `PRESETS`; empty means ``paper``.
+        overrides: any field of `RunSettings`; strings are converted ("70,85" for a list).
+
+    Raises:
+        BadInput: one sentence that names the setting, its value and what is allowed.
+    """
+    name = preset or "paper"
+    if name not in PRESETS:
+        raise BadInput(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}.")
+    unknown = sorted(set(overrides) - set(RunSettings.model_fields))
+    if unknown:
+        raise BadInput(f"There is no setting {unknown[0]!r}; the settings are {', '.join(RunSettings.model_fields)}.")
+    values = PRESETS[name] | overrides
+    if "imil_epochs" in values:
+        values["imil_epochs"] = _epoch_list(values["imil_epochs"])
+    try:
+        return RunSettings(**values)
+    except ValidationError as error:
+        raise BadInput(_sentence(error)) from None
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Each setting's ``type, default, help`` and, where they exist, ``choices, minimum, maximum`` - as JSON values."""
+    schema = RunSettings.model_json_schema()["properties"]
+    described: dict[str, dict[str, Any]] = {}
+    for name, entry in schema.items():
+        fields = {"type": entry["type"], "default": entry["default"], "help": entry["description"]}
+        for ours, theirs in (
+            ("choices", "enum"),
+            ("minimum", "minimum"),
+            ("minimum", "exclusiveMinimum"),
+            ("maximum", "maximum"),
+            ("maximum", "exclusiveMaximum"),
+        ):
+            if theirs in entry:
+                fields[ours] = entry[theirs]
+        described[name] = fields
+    return described
+
+
+def _epoch_list(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, Mapping):
+        raise BadInput(f"imil_epochs is {value!r}; allowed is a list of epochs such as 70 or 70,85.")
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not first["loc"]:
+        return f"{message}."
+    name = str(first["loc"][0])
+    allowed = describe()[name]
+    hint = f" ({allowed['help']})"
+    return f"The setting {name} can't be {first['input']!r}: {message[0].lower()}{message[1:]}{hint}"
