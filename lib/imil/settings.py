@@ -25,7 +25,9 @@ class RunSettings(BaseModel):
     )
     pretrained: Annotated[
         str,
-        Field(description="Start weights: empty for none, 'timm' for timm's own download, or the path of a local file."),
+        Field(
+            description="Start weights: empty for none, 'timm' for timm's own download, or the path of a local file."
+        ),
     ] = ""
     image_size: Annotated[int, Field(ge=8, le=4096, description="Side of the square network input, in pixels.")] = 224
     epochs: Annotated[int, Field(ge=1, le=100_000, description="Number of training epochs in all.")] = 100
@@ -35,7 +37,9 @@ class RunSettings(BaseModel):
     ] = (70,)
     num_outliers: Annotated[int, Field(ge=1, le=100_000, description="Cases queued for the reader in each round.")] = 20
     grid_size: Annotated[int, Field(ge=1, le=64, description="Cells along each side of the feedback grid.")] = 4
-    feedback: Annotated[str, Field(description="Feedback mode: what is done with the cells a reader chose.")] = "blackout"
+    feedback: Annotated[str, Field(description="Feedback mode: what is done with the cells a reader chose.")] = (
+        "blackout"
+    )
     selection: Annotated[
         Selection,
         Field(description="Which cases are queued: the most confident mispredictions, or random ones (a control)."),
@@ -59,16 +63,21 @@ class RunSettings(BaseModel):
     weight_decay: Annotated[float, Field(ge=0, le=1, description="Weight decay.")] = 0.0
     schedule: Annotated[
         Literal["constant", "cosine", "step"],
-        Field(description="Learning-rate schedule: constant, cosine to zero, or a tenth after 1/2 and 3/4 of the epochs."),
+        Field(
+            description="Learning-rate schedule: constant, cosine to zero, or a tenth after 1/2 and 3/4 of the epochs."
+        ),
     ] = "constant"
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="Images a step.")] = 64
     accumulate: Annotated[int, Field(ge=1, le=1024, description="Steps whose gradients are summed for one update.")] = 1
     class_weights: Annotated[
-        Literal["none", "balanced"], Field(description="Weight of each class in the loss: equal, or inverse to its share.")
+        Literal["none", "balanced"],
+        Field(description="Weight of each class in the loss: equal, or inverse to its share."),
     ] = "none"
     augmentation: Annotated[
         Literal["none", "affine"],
-        Field(description="Random changes at each draw: none (the paper's baseline), or small rotations, shifts, zooms."),
+        Field(
+            description="Random changes at each draw: none (the paper's baseline), or small rotations, shifts, zooms."
+        ),
     ] = "none"
     amp: Annotated[bool, Field(description="Mixed precision (on a GPU).")] = False
     device: Annotated[str, Field(description="'auto' (a GPU if there is one), 'cpu', or a torch device.")] = "auto"
@@ -81,7 +90,9 @@ class RunSettings(BaseModel):
     @model_validator(mode="after")
     def _imil_epochs_lie_inside(self) -> "RunSettings":
         if list(self.imil_epochs) != sorted(set(self.imil_epochs)):
-            raise ValueError(f"The epochs in imil_epochs must rise without repeats, e.g. 70,85, not {list(self.imil_epochs)}")
+            raise ValueError(
+                f"The epochs in imil_epochs must rise without repeats, e.g. 70,85, not {list(self.imil_epochs)}"
+            )
         for epoch in self.imil_epochs:
             if not 1 <= epoch < self.epochs:
                 raise ValueError(
