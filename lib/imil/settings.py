@@ -25,9 +25,7 @@ class RunSettings(BaseModel):
     )
     pretrained: Annotated[
         str,
-        Field(
-            description="Start weights: empty for none, 'timm' for timm's own download, or the path of a local file."
-        ),
+        Field(description="Start weights: empty for none, 'timm' for timm's own download, or a local file."),
     ] = ""
     image_size: Annotated[int, Field(ge=8, le=4096, description="Side of the square network input, in pixels.")] = 224
     epochs: Annotated[int, Field(ge=1, le=100_000, description="Number of training epochs in all.")] = 100
@@ -35,11 +33,9 @@ class RunSettings(BaseModel):
         tuple[int, ...],
         Field(description="Epochs after which training stops for a round of feedback, e.g. 70 or 70,85; empty: never."),
     ] = (70,)
-    num_outliers: Annotated[int, Field(ge=1, le=100_000, description="Cases queued for the reader in each round.")] = 20
+    num_outliers: Annotated[int, Field(ge=1, le=100_000, description="Cases queued for a reader in each round.")] = 20
     grid_size: Annotated[int, Field(ge=1, le=64, description="Cells along each side of the feedback grid.")] = 4
-    feedback: Annotated[str, Field(description="Feedback mode: what is done with the cells a reader chose.")] = (
-        "blackout"
-    )
+    feedback: Annotated[str, Field(description="Feedback mode: what is done with a reader's cells.")] = "blackout"
     selection: Annotated[
         Selection,
         Field(description="Which cases are queued: the most confident mispredictions, or random ones (a control)."),
@@ -63,21 +59,17 @@ class RunSettings(BaseModel):
     weight_decay: Annotated[float, Field(ge=0, le=1, description="Weight decay.")] = 0.0
     schedule: Annotated[
         Literal["constant", "cosine", "step"],
-        Field(
-            description="Learning-rate schedule: constant, cosine to zero, or a tenth after 1/2 and 3/4 of the epochs."
-        ),
+        Field(description="Learning-rate schedule: constant, cosine to zero, or a tenth at 1/2 and 3/4 of the epochs."),
     ] = "constant"
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="Images a step.")] = 64
     accumulate: Annotated[int, Field(ge=1, le=1024, description="Steps whose gradients are summed for one update.")] = 1
     class_weights: Annotated[
         Literal["none", "balanced"],
-        Field(description="Weight of each class in the loss: equal, or inverse to its share."),
+        Field(description="Weights of the classes in the loss: equal, or inverse to share."),
     ] = "none"
     augmentation: Annotated[
         Literal["none", "affine"],
-        Field(
-            description="Random changes at each draw: none (the paper's baseline), or small rotations, shifts, zooms."
-        ),
+        Field(description="Random changes at each draw: none (the paper), or small rotations, shifts and zooms."),
     ] = "none"
     amp: Annotated[bool, Field(description="Mixed precision (on a GPU).")] = False
     device: Annotated[str, Field(description="'auto' (a GPU if there is one), 'cpu', or a torch device.")] = "auto"
@@ -96,8 +88,8 @@ class RunSettings(BaseModel):
         for epoch in self.imil_epochs:
             if not 1 <= epoch < self.epochs:
                 raise ValueError(
-                    f"The setting imil_epochs has {epoch}, but a round needs an epoch from 1 to {self.epochs - 1} (epochs is "
-                    f"{self.epochs}, and at least one must follow the round)"
+                    f"The setting imil_epochs has {epoch}, but a round needs an epoch from 1 to {self.epochs - 1} "
+                    f"(epochs is {self.epochs}, and at least one must follow the round)"
                 )
         return self
 
