@@ -1,0 +1,72 @@
+"""Random changes to the images of a training batch, by name.
+
+An augmentation gets its random numbers from outside, one row for each case, so that what happens to a case in an epoch
+depends on neither the batch it is in nor on what else the process does.
+"""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from imil.errors import NotFound
+
+
+class Augmentation(Protocol):
+    """Changes a batch of images by random numbers that are handed in."""
+
+    @property
+    def draws(self) -> int:
+        """How many random numbers each case needs."""
+        ...
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Args: float32 (B, C, S, S) in [0, 1], uniform numbers (B, draws) in [0, 1). Returns images of that shape."""
+        ...
+
+
+class Affine:
+    """Small rotations, shifts and zooms about the centre, with black outside and bilinear interpolation.
+
+    Args:
+        degrees: largest rotation to either side.
+        shift: largest shift to either side, as a share of the image's side.
+        zoom: largest change of scale to either side, as a share.
+    """
+
+    draws = 4
+
+    def __init__(self, degrees: float = 10.0, shift: float = 0.05, zoom: float = 0.1) -> None:
+        self.degrees, self.shift, self.zoom = degrees, shift, zoom
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        signed = draws * 2 - 1
+        angle = signed[:, 0] * math.radians(self.degrees)
+        scale = 1 + signed[:, 1] * self.zoom
+        # affine_grid measures from -1 to 1 across the image: a share of the side is twice that.
+        offset = signed[:, 2:4] * (2 * self.shift)
+        cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+        theta = torch.stack(
+            [torch.stack([cos, -sin, offset[:, 0]], 1), torch.stack([sin, cos, offset[:, 1]], 1)],
+            1,
+        )
+        positions = functional.affine_grid(theta, list(images.shape), align_corners=False)
+        return functional.grid_sample(images, positions, padding_mode="zeros", align_corners=False)
+
+
+AUGMENTATIONS: dict[str, type[Affine]] = {"affine": Affine}
+
+
+def create_augmentation(name: str) -> Augmentation | None:
+    """The augmentation of that name; None for ``none``.
+
+    Raises:
+        NotFound: if there is none of that name.
+    """
+    if name == "none":
+        return None
+    if name not in AUGMENTATIONS:
+        raise NotFound(f"There is no augmentation {name!r}; there are none, {', '.join(AUGMENTATIONS)}.")
+    return AUGMENTATIONS[name]()

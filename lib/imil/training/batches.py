@@ -1,0 +1,176 @@
+"""Batches for training and prediction, made straight from the uint8 pixel cache.
+
+The order of an epoch depends on the run's seed and the epoch's number alone, and so do the random numbers of the
+augmentation, case by case. A run that is resumed at an epoch's start therefore needs no sampler state, and a run with
+feedback sees the cases in the same order as one without (less the excluded ones).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from imil.errors import BadInput
+
+if TYPE_CHECKING:
+    from imil.training.augmentation import Augmentation
+    from imil.training.feedback import AppliedFeedback
+
+ORDER_STREAM, AUGMENTATION_STREAM, TORCH_STREAM = range(3)
+"""Which random numbers of an epoch: the order of the cases, the augmentation, torch's global generator."""
+
+
+class Batch(TypedDict):
+    """``image`` float32 (B, 1, S, S), normalised; ``label`` and ``index`` int64 (B,); index points into the data."""
+
+    image: Tensor
+    label: Tensor
+    index: Tensor
+
+
+def epoch_seed(seed: int, epoch: int, stream: int) -> int:
+    """A seed below 2**63 for one stream of random numbers of one epoch; the same on every machine."""
+    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]) >> 1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Cases by reference to shared pixels. Nothing is copied.
+
+    Attributes:
+        ids: N case ids.
+        pixels: uint8 (M, S, S), M >= N, usually a read-only memory map of the whole study; never written to.
+        rows: int64 (N,), the row of ``pixels`` that holds each case.
+        labels: int64 (N,), class indices.
+
+    Raises:
+        BadInput: if the four don't belong together, or there is no case.
+    """
+
+    ids: tuple[str, ...]
+    pixels: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            raise BadInput("There is no case in this part of the data; at least one is needed.")
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3:
+            raise BadInput(
+                f"The pixels are {self.pixels.dtype} of shape {self.pixels.shape}; needed is uint8 (cases, rows, "
+                "columns)."
+            )
+        if not len(self.ids) == len(self.rows) == len(self.labels):
+            raise BadInput(
+                f"There are {len(self.ids)} ids, {len(self.rows)} rows and {len(self.labels)} labels; as many of each "
+                "are needed."
+            )
+        if self.rows.min() < 0 or self.rows.max() >= len(self.pixels):
+            raise BadInput(f"The rows run from {self.rows.min()} to {self.rows.max()} of {len(self.pixels)} images.")
+        if self.labels.min() < 0:
+            raise BadInput(f"The label {self.labels.min()} isn't a class index; indices start at 0.")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square images in pixels."""
+        return int(self.pixels.shape[-1])
+
+    def subset(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> "TrainingData":
+        """The cases at ``indices``, in that order, on the same pixels."""
+        chosen = np.asarray(indices, np.int64)
+        return TrainingData(
+            tuple(self.ids[index] for index in chosen), self.pixels, self.rows[chosen], self.labels[chosen]
+        )
+
+
+class Batches:
+    """One epoch of batches; can be iterated again and gives the same each time.
+
+    Feedback is applied to the fed-back cases of a batch only, on pixels in [0, 1], before augmentation and
+    normalisation. Excluded cases are left out. A single case left over for the last batch joins the one before it,
+    because batch normalisation can't train on one value per channel.
+
+    Args:
+        data: the cases.
+        batch_size: cases in a batch.
+        seed: the run's seed.
+        epoch: the epoch's number, from 1.
+        shuffle: a new order each epoch; otherwise the data's own order.
+        mean, std: normalisation of pixels in [0, 1].
+        feedback: the changes to make, or None.
+        augmentation: random changes to make, or None.
+        device: where the tensors go.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        batch_size: int,
+        seed: int,
+        epoch: int,
+        *,
+        mean: float = 0.0,
+        std: float = 1.0,
+        shuffle: bool = True,
+        feedback: "AppliedFeedback | None" = None,
+        augmentation: "Augmentation | None" = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.data = data
+        self.mean, self.std = mean, std
+        self.feedback = feedback
+        self.augmentation = augmentation
+        self.device = torch.device(device)
+        self._draws: Tensor | None = None
+        if augmentation is not None:
+            generator = np.random.default_rng(epoch_seed(seed, epoch, AUGMENTATION_STREAM))
+            self._draws = torch.from_numpy(generator.random((len(data), augmentation.draws), np.float32))
+        self.order = np.arange(len(data))
+        if shuffle:
+            self.order = np.random.default_rng(epoch_seed(seed, epoch, ORDER_STREAM)).permutation(len(data))
+        if feedback is not None:
+            self.order = self.order[feedback.kept[self.order]]
+        self._edges = batch_edges(len(self.order), batch_size)
+
+    def __len__(self) -> int:
+        return len(self._edges) - 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start, end in zip(self._edges, self._edges[1:], strict=False):
+            yield self._batch(self.order[start:end])
+
+    def _batch(self, indices: npt.NDArray[np.int64]) -> Batch:
+        gathered = torch.from_numpy(np.asarray(self.data.pixels[self.data.rows[indices]]))
+        labels = self.data.labels if self.feedback is None else self.feedback.labels
+        images = self._to_device(gathered).to(torch.float32).div_(255.0).unsqueeze_(1)
+        if self.feedback is not None:
+            for position in np.flatnonzero(self.feedback.changes_image[indices]):
+                images[position] = self.feedback.change(int(indices[position]), images[position])
+        if self.augmentation is not None and self._draws is not None:
+            images = self.augmentation(images, self._draws[indices].to(self.device))
+        return {
+            "image": images.sub_(self.mean).div_(self.std),
+            "label": self._to_device(torch.from_numpy(labels[indices])),
+            "index": torch.from_numpy(indices),
+        }
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            # From pinned memory the copy runs beside the computation of the batch before.
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+
+def batch_edges(count: int, batch_size: int) -> list[int]:
+    """Where batches start and end: ``[0, batch_size, ..., count]``, without a last batch of one if there are others."""
+    edges = [*range(0, count, batch_size), count]
+    if len(edges) > 2 and edges[-1] - edges[-2] == 1:
+        del edges[-2]
+    return edges
