@@ -1,0 +1,317 @@
+# ruff: noqa: A002 - `round` is what a round's number is called in every record, table and request.
+"""Rounds: the queue of cases with their heat maps, and who has reserved which case."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from imil.errors import BadInput, Conflict, NotFound
+from imil.store import heatmaps
+from imil.store.database import Database
+from imil.store.models import AnswerRow, HeatMapRow, LeaseRow, QueuedRow, RoundRow
+from imil.store.records import QueuedCase, QueueEntry, RoundInfo, RunState
+from imil.store.runs import locked_run, move
+
+
+class QueueStore:
+    """The part of `imil.store.Store` that is about rounds and their queues."""
+
+    _database: Database
+
+    def open_round(
+        self, run_id: int, epoch: int, model_sha256: str, queue: Sequence[QueuedCase], message: str = ""
+    ) -> int:
+        """Open the run's next round: queue, heat maps and the move to awaiting_review, all in one transaction.
+
+        With an empty queue there is nothing to wait for: the round is closed at once and the run stays training.
+
+        Args:
+            run_id: a run in state training.
+            epoch: the epoch after which training stopped.
+            model_sha256: of the weights that the queue was made with.
+            queue: in the order in which readers shall see the cases.
+            message: for the reader, e.g. that there were fewer mispredictions than asked for.
+
+        Returns:
+            the number of the round, from 1.
+
+        Raises:
+            BadInput: if a case is there twice or a heat map isn't one.
+            Conflict: if the run isn't training.
+        """
+        ids = [case.case_id for case in queue]
+        if len(set(ids)) != len(ids):
+            twice = next(name for name in ids if ids.count(name) > 1)
+            raise BadInput(f"The case {twice!r} is in the queue twice; each may be there once.")
+        packed = [heatmaps.pack(case.heatmap) for case in queue]
+        now = datetime.now(UTC)
+        with self._database.write() as session:
+            run = locked_run(session, run_id)
+            if run.state != RunState.TRAINING:
+                raise Conflict(f"Run {run_id} is {run.state}; a round can only be opened while it is training.")
+            if queue:
+                move(run, RunState.AWAITING_REVIEW)
+            run.round += 1
+            run.model_sha256 = model_sha256
+            run.message = message
+            session.add(
+                RoundRow(
+                    run=run_id,
+                    round=run.round,
+                    epoch=epoch,
+                    model_sha256=model_sha256,
+                    queued=len(queue),
+                    needed=int(run.settings.get("readers_per_case", 1)),
+                    closed=not queue,
+                    early=False,
+                    message=message,
+                    opened=now,
+                    closed_at=None if queue else now,
+                )
+            )
+            session.flush()
+            rows = [_queued_row(case, run_id, run.round, number) for number, case in enumerate(queue, start=1)]
+            session.add_all(rows)
+            session.flush()
+            for row, case, data in zip(rows, queue, packed, strict=True):
+                height, width = case.heatmap.shape
+                session.add(HeatMapRow(queued_case=row.id, rows=height, cols=width, data=data))
+            return run.round
+
+    def close_round(self, run_id: int, round: int, early: bool) -> None:
+        """Close the round under review and move the run to training, in one transaction.
+
+        Args:
+            run_id: a run in state awaiting_review.
+            round: its present round.
+            early: the round may be closed although some cases lack answers.
+
+        Raises:
+            NotFound: if there is no such run.
+            Conflict: if this round isn't the one under review, or has open cases and ``early`` is False.
+        """
+        with self._database.write() as session:
+            info = open_round_row(session, run_id, round)
+            reviewed = _reviewed(session, run_id).get(round, 0)
+            if reviewed < info.queued and not early:
+                raise Conflict(
+                    f"{reviewed} of {info.queued} cases of round {round} of run {run_id} are reviewed; answer the "
+                    'others, or send "continue_early": true to go on with what is there.'
+                )
+            info.closed = True
+            info.early = reviewed < info.queued
+            info.closed_at = datetime.now(UTC)
+            members = select(QueuedRow.id).where(QueuedRow.run == run_id, QueuedRow.round == round)
+            session.execute(delete(LeaseRow).where(LeaseRow.queued_case.in_(members)))
+            run = locked_run(session, run_id)
+            run.message = ""
+            move(run, RunState.TRAINING)
+
+    def rounds(self, run_id: int) -> list[RoundInfo]:
+        """All rounds of a run, the first first."""
+        with self._database.read() as session:
+            reviewed = _reviewed(session, run_id)
+            rows = session.scalars(select(RoundRow).where(RoundRow.run == run_id).order_by(RoundRow.round))
+            return [
+                RoundInfo(
+                    round=row.round,
+                    epoch=row.epoch,
+                    model_sha256=row.model_sha256,
+                    queued=row.queued,
+                    reviewed=reviewed.get(row.round, 0),
+                    closed=row.closed,
+                    early=row.early,
+                    message=row.message,
+                    opened=row.opened,
+                    closed_at=row.closed_at,
+                )
+                for row in rows
+            ]
+
+    def queue(self, run_id: int, round: int) -> list[QueueEntry]:
+        """The queue of a round in its order, without heat maps. Raises NotFound if there is no such round."""
+        with self._database.read() as session:
+            return _entries(session, run_id, round)
+
+    def queue_entry(self, run_id: int, round: int, case_id: str) -> QueueEntry:
+        """One case of a queue. Raises NotFound if the round or the case in it doesn't exist."""
+        with self._database.read() as session:
+            found = _entries(session, run_id, round, QueuedRow.case_id == case_id)
+            if not found:
+                raise not_queued(run_id, round, case_id)
+            return found[0]
+
+    def queued_case_ids(self, run_id: int) -> set[str]:
+        """The cases that were queued in any round of the run."""
+        with self._database.read() as session:
+            return set(session.scalars(select(QueuedRow.case_id).where(QueuedRow.run == run_id).distinct()))
+
+    def heatmap(self, run_id: int, round: int, case_id: str) -> npt.NDArray[np.float32]:
+        """The heat map of a queued case, float32 (rows, cols) in [0, 1], exactly as it was stored.
+
+        Raises:
+            NotFound: if the case isn't in the queue of that round.
+        """
+        query = (
+            select(HeatMapRow)
+            .join(QueuedRow, QueuedRow.id == HeatMapRow.queued_case)
+            .where(QueuedRow.run == run_id, QueuedRow.round == round, QueuedRow.case_id == case_id)
+        )
+        with self._database.read() as session:
+            row = session.scalar(query)
+            if row is None:
+                raise not_queued(run_id, round, case_id)
+            return heatmaps.unpack(row.data, row.rows, row.cols)
+
+    def lease_next(self, run_id: int, round: int, reader: str, seconds: float) -> QueueEntry | None:
+        """Reserve a case for a reader, or None if there is none for her.
+
+        Her own live lease comes first and starts anew; else the first case in the queue that still needs an answer
+        which no other reader has reserved, and that she hasn't answered.
+
+        Raises:
+            NotFound: if there is no such run.
+            Conflict: if this round isn't the one under review.
+        """
+        now = datetime.now(UTC)
+        with self._database.write() as session:
+            info = open_round_row(session, run_id, round)
+            found = session.scalar(_own_lease(run_id, round, reader, now))
+            if found is None:
+                found = session.scalar(_first_free(run_id, round, reader, now, info.needed))
+            if found is None:
+                return None
+            session.execute(delete(LeaseRow).where(LeaseRow.queued_case == found, LeaseRow.expires <= now))
+            expires = now + timedelta(seconds=seconds)
+            session.merge(LeaseRow(queued_case=found, reader=reader, expires=expires))
+            session.flush()
+            (entry,) = _entries(session, run_id, round, QueuedRow.id == found, reader=reader)
+            return entry
+
+
+def open_round_row(session: Session, run_id: int, round: int) -> RoundRow:
+    """The round under review, its run locked; raises Conflict if the run isn't waiting for answers to this round."""
+    run = locked_run(session, run_id)
+    if run.round != round:
+        raise Conflict(
+            f"Round {round} of run {run_id} isn't under review: the run is at round {run.round}, {run.state}."
+        )
+    info = session.get(RoundRow, (run_id, round))
+    if info is None or info.closed or run.state != RunState.AWAITING_REVIEW:
+        raise Conflict(f"Round {round} of run {run_id} is closed: the run is {run.state} and takes no answers to it.")
+    return info
+
+
+def not_queued(run_id: int, round: int, case_id: str) -> NotFound:
+    """The error for a case that isn't in a round's queue."""
+    return NotFound(f"The image {case_id!r} isn't in the queue of round {round} of run {run_id}.")
+
+
+def answer_count(case: ColumnElement[int]) -> ColumnElement[int]:
+    """SQL: how many readers have answered a queued case."""
+    return select(func.count()).where(AnswerRow.queued_case == case).correlate(QueuedRow).scalar_subquery()
+
+
+def _queued_row(case: QueuedCase, run_id: int, round: int, position: int) -> QueuedRow:
+    return QueuedRow(
+        run=run_id,
+        round=round,
+        position=position,
+        case_id=case.case_id,
+        label=case.label,
+        prediction=case.prediction,
+        confidence=float(case.confidence),
+        probabilities=[float(value) for value in case.probabilities],
+        reason=case.reason,
+        method=case.method,
+        layer=case.layer,
+    )
+
+
+def _own_lease(run_id: int, round: int, reader: str, now: datetime) -> Select[int]:
+    return (
+        select(QueuedRow.id)
+        .join(LeaseRow, LeaseRow.queued_case == QueuedRow.id)
+        .where(QueuedRow.run == run_id, QueuedRow.round == round, LeaseRow.reader == reader, LeaseRow.expires > now)
+        .order_by(QueuedRow.position)
+        .limit(1)
+    )
+
+
+def _first_free(run_id: int, round: int, reader: str, now: datetime, needed: int) -> Select[int]:
+    leased = (
+        select(func.count())
+        .where(LeaseRow.queued_case == QueuedRow.id, LeaseRow.expires > now)
+        .correlate(QueuedRow)
+        .scalar_subquery()
+    )
+    own = select(AnswerRow.event).where(AnswerRow.queued_case == QueuedRow.id, AnswerRow.reader == reader)
+    return (
+        select(QueuedRow.id)
+        .where(QueuedRow.run == run_id, QueuedRow.round == round)
+        .where(answer_count(QueuedRow.id.expression) + leased < needed, ~own.correlate(QueuedRow).exists())
+        .order_by(QueuedRow.position)
+        .limit(1)
+    )
+
+
+def _reviewed(session: Session, run_id: int) -> dict[int, int]:
+    """How many cases of each round have all their answers."""
+    done = (
+        select(QueuedRow.round)
+        .join(RoundRow, (RoundRow.run == QueuedRow.run) & (RoundRow.round == QueuedRow.round))
+        .join(AnswerRow, AnswerRow.queued_case == QueuedRow.id)
+        .where(QueuedRow.run == run_id)
+        .group_by(QueuedRow.id, QueuedRow.round, RoundRow.needed)
+        .having(func.count() >= RoundRow.needed)
+        .subquery()
+    )
+    rows = session.execute(select(done.c.round, func.count()).group_by(done.c.round))
+    return {int(number): int(count) for number, count in rows}
+
+
+def _entries(
+    session: Session, run_id: int, round: int, *where: ColumnElement[bool], reader: str = ""
+) -> list[QueueEntry]:
+    """The entries of a round; of several live leases on a case, ``reader``'s own is shown, else the last to end."""
+    info = session.get(RoundRow, (run_id, round))
+    if info is None:
+        raise NotFound(f"There is no round {round} of run {run_id}.")
+    members = (QueuedRow.run == run_id, QueuedRow.round == round, *where)
+    leases = (
+        select(LeaseRow.queued_case, LeaseRow.reader, LeaseRow.expires)
+        .join(QueuedRow, QueuedRow.id == LeaseRow.queued_case)
+        .where(*members, LeaseRow.expires > datetime.now(UTC))
+    )
+    holders: dict[int, tuple[datetime, str]] = {}
+    for case, holder, expires in session.execute(leases):
+        known = holders.get(case)
+        if known is None or holder == reader or (known[1] != reader and known[0] < expires):
+            holders[case] = (expires, holder)
+    query = select(QueuedRow, answer_count(QueuedRow.id.expression)).where(*members).order_by(QueuedRow.position)
+    return [_entry(row, info, int(answers), holders.get(row.id)) for row, answers in session.execute(query)]
+
+
+def _entry(row: QueuedRow, info: RoundRow, answers: int, lease: tuple[datetime, str] | None) -> QueueEntry:
+    return QueueEntry(
+        run=row.run,
+        round=row.round,
+        position=row.position,
+        total=info.queued,
+        case_id=row.case_id,
+        label=row.label,
+        prediction=row.prediction,
+        confidence=row.confidence,
+        probabilities=tuple(row.probabilities),
+        reason=row.reason,
+        method=row.method,
+        layer=row.layer,
+        answers=answers,
+        needed=info.needed,
+        reader=lease[1] if lease else None,
+        lease_expires=lease[0] if lease else None,
+    )
