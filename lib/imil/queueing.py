@@ -1,0 +1,151 @@
+"""Building a round's queue: predict the training set, pick the cases, compute their heat maps.
+
+One forward pass over the training set and one forward and backward pass over the picks. With ``fill="out_of_fold"``,
+models are first trained on the other folds, because a network that has memorised its training set mispredicts nothing.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imil.casefeedback import CaseFeedback
+from imil.errors import BadInput
+from imil.explain import heat_maps
+from imil.outliers import folds, select
+from imil.store.records import QueuedCase
+from imil.training.engine import TrainingEngine
+
+FoldProgress = Callable[[int, int], None]
+"""Called with the number of the fold that is being trained, from 1, and the number of folds."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The cases of a round, in the order that readers get them, and a sentence about how they were found."""
+
+    cases: list[QueuedCase]
+    message: str
+
+
+def build_queue(
+    engine: TrainingEngine,
+    *,
+    exclude: Collection[str] = (),
+    out_of_fold: npt.NDArray[np.float32] | None = None,
+) -> Queue:
+    """Pick the cases that are worth a reader's minute and compute their heat maps.
+
+    Args:
+        engine: a trained engine; its training data is searched, un-edited. It's left as it was.
+        exclude: ids that aren't queued again.
+        out_of_fold: float32 (N, classes), what models that didn't train on a case predict for it; needed for
+            ``fill="out_of_fold"``. Those cases carry that prediction, and the engine's heat map for its class.
+
+    Returns:
+        At most ``num_outliers`` cases.
+    """
+    settings, data, classes = engine.settings, engine.train, engine.classes
+    probabilities = engine.predict()
+    selection = select(
+        data.ids,
+        data.labels,
+        probabilities,
+        num_outliers=settings.num_outliers,
+        selection=settings.selection,
+        fill=settings.fill,
+        exclude=exclude,
+        out_of_fold=out_of_fold,
+        seed=settings.seed,
+    )
+    if not selection.picks:
+        return Queue([], selection.message)
+    indices = [pick.index for pick in selection.picks]
+    shown = np.stack(
+        [
+            out_of_fold[pick.index]
+            if pick.reason == "out_of_fold" and out_of_fold is not None
+            else probabilities[pick.index]
+            for pick in selection.picks
+        ]
+    )
+    predicted = shown.argmax(axis=1)
+    maps = heat_maps(
+        engine.network,
+        engine.images(indices),
+        predicted,
+        method=settings.heatmap,
+        layer=settings.target_layer,
+    )
+    cases = [
+        QueuedCase(
+            case_id=data.ids[pick.index],
+            label=classes[int(data.labels[pick.index])],
+            prediction=classes[int(predicted[position])],
+            confidence=float(shown[position].max()),
+            probabilities=tuple(float(value) for value in shown[position]),
+            reason=pick.reason,
+            heatmap=maps.maps[position],
+            method=settings.heatmap,
+            layer=maps.layer,
+        )
+        for position, pick in enumerate(selection.picks)
+    ]
+    return Queue(cases, selection.message)
+
+
+def out_of_fold_probabilities(
+    engine: TrainingEngine,
+    patients: Mapping[str, str],
+    folder: Path,
+    *,
+    feedback: Mapping[str, CaseFeedback],
+    progress: FoldProgress | None = None,
+) -> npt.NDArray[np.float32]:
+    """Predict each training case by a model that was trained, as long as ``engine``, on the other folds only.
+
+    Args:
+        engine: the engine whose settings, data and epoch are used; it isn't changed.
+        patients: the patient of each case; a patient's cases share a fold.
+        folder: finished folds are kept here, so that a killed run goes on with the next fold.
+        feedback: applied to the folds' training cases as to the engine's.
+        progress: told before each fold.
+
+    Returns:
+        float32 (N, classes), in the order of the engine's training data.
+
+    Raises:
+        BadInput: if there are fewer patients than folds in some class.
+    """
+    data, settings = engine.train, engine.settings
+    fold_of = folds([patients[case] for case in data.ids], data.labels, settings.folds, settings.seed)
+    probabilities = np.empty((len(data), len(engine.classes)), np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    for fold in range(settings.folds):
+        held_out = np.flatnonzero(fold_of == fold)
+        done = folder / f"fold-{fold}.npy"
+        if not done.exists():
+            if progress is not None:
+                progress(fold + 1, settings.folds)
+            part = TrainingEngine(settings, engine.classes, data.subset(np.flatnonzero(fold_of != fold)))
+            inside = set(part.train.ids)
+            part.set_feedback({case: said for case, said in feedback.items() if case in inside}, cursor=0)
+            part.fit(engine.epoch)
+            _save_array(done, part.predict(data.subset(held_out)))
+        stored = np.load(done, allow_pickle=False)
+        if stored.shape != (len(held_out), len(engine.classes)):
+            raise BadInput(
+                f"{done} holds predictions of shape {stored.shape}, but the fold has {len(held_out)} cases and "
+                f"{len(engine.classes)} classes; delete the folder and train again."
+            )
+        probabilities[held_out] = stored
+    return probabilities
+
+
+def _save_array(path: Path, array: npt.NDArray[np.float32]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+    temporary.replace(path)

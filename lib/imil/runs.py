@@ -1,0 +1,233 @@
+"""Carries a run to its next stop: trains to the next IMIL epoch, queues the cases for the readers, or ends the run.
+
+    study = Study.open(folder)
+    plan = Rounds(study).plan(StartRequest(settings=resolve("quick")))
+    run = advance(study, plan, progress=print)
+
+Files of a run, in ``STUDY/.imil/runs/<run>/``: ``checkpoint.pt`` after each epoch, ``round-<n>.pt`` as it was when round
+n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store follows
+it, and is brought up to date where a kill came between the two.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imil.casefeedback import CaseFeedback
+from imil.errors import Conflict, ImilError
+from imil.models import Model, load_model
+from imil.queueing import build_queue, out_of_fold_probabilities
+from imil.rounds import Plan, Rounds
+from imil.settings import RunSettings
+from imil.store import EpochMetrics, Run, RunState
+from imil.study import Study
+from imil.training import checkpoints
+from imil.training.batches import TrainingData
+from imil.training.engine import TrainingEngine
+from imil.training.logs import TrainingLogs
+from imil.training.results import EpochResult
+from imil.trainlock import TrainLock
+
+__all__ = [
+    "Model",
+    "Progress",
+    "advance",
+    "checkpoint_path",
+    "evaluation_split",
+    "load_model",
+    "round_checkpoint_path",
+    "run_folder",
+    "split_data",
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run is doing now.
+
+    Attributes:
+        phase: ``"reading"`` images, ``"training"``, ``"folds"``, ``"queue"``, ``"awaiting_review"`` or ``"completed"``.
+        epoch: last finished epoch of ``epochs``; ``stop`` is where this stretch of training ends.
+        message: a sentence for people, may be empty.
+        metrics: by split, the metrics of the epoch that has just ended.
+    """
+
+    run: int
+    phase: str
+    epoch: int
+    epochs: int
+    stop: int
+    message: str = ""
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def run_folder(study: Study, run_id: int) -> Path:
+    """Where the files of a run are."""
+    return study.runs_dir / str(run_id)
+
+
+def checkpoint_path(study: Study, run_id: int) -> Path:
+    """The state after a run's last finished epoch."""
+    return run_folder(study, run_id) / "checkpoint.pt"
+
+
+def round_checkpoint_path(study: Study, run_id: int, number: int) -> Path:
+    """The state in which a run queued its round ``number``."""
+    return run_folder(study, run_id) / f"round-{number}.pt"
+
+
+def evaluation_split(study: Study) -> str:
+    """The split that each epoch is measured on: ``val`` where the study has one, else ``test``. Nothing is chosen by it."""
+    return "val" if any(case.split == "val" for case in study.cases) else "test"
+
+
+def split_data(study: Study, image_size: int, split: str) -> TrainingData:
+    """The cases of one split, on the study's cached pixels.
+
+    Raises:
+        Conflict: if the split has no case.
+    """
+    rows = [row for row, case in enumerate(study.cases) if case.split == split]
+    if not rows:
+        raise Conflict(f"The study {study.folder} has no case in the split {split!r}; add some in its manifest.csv.")
+    index = {name: number for number, name in enumerate(study.classes)}
+    return TrainingData(
+        tuple(study.cases[row].id for row in rows),
+        study.pixels(image_size),
+        np.array(rows, np.int64),
+        np.array([index[study.cases[row].label] for row in rows], np.int64),
+    )
+
+
+def advance(study: Study, plan: Plan, progress: ProgressCallback | None = None) -> Run:
+    """Do what ``plan`` says: train until the run awaits review or is completed.
+
+    Returns:
+        The run as it then stands.
+
+    Raises:
+        ImilError: if the run can't go on; it's then in the state ``failed`` with that sentence, and can be resumed.
+    """
+    with TrainLock(study.state_dir):
+        run = Rounds(study).begin(plan)
+        try:
+            return _Advance(study, run, progress).until_next_stop()
+        except Exception as error:
+            reason = str(error) if isinstance(error, ImilError) else f"{type(error).__name__}: {error}"
+            study.store.set_state(run.id, RunState.FAILED, message=reason)
+            raise
+
+
+class _Advance:
+    """One stretch of a run, from the state it's in to its next stop."""
+
+    def __init__(self, study: Study, run: Run, progress: ProgressCallback | None) -> None:
+        self.study = study
+        self.store = study.store
+        self.run = run
+        self.settings = RunSettings(**run.settings)
+        self.progress = progress
+        self.path = checkpoint_path(study, run.id)
+        self._say("reading", epoch=run.epoch)
+        split = evaluation_split(study)
+        self.engine = TrainingEngine(
+            self.settings,
+            run.classes,
+            split_data(study, self.settings.image_size, "train"),
+            {split: split_data(study, self.settings.image_size, split)},
+            state=self._saved_state(),
+        )
+
+    def until_next_stop(self) -> Run:
+        with TrainingLogs(self.path.parent, self.engine.epoch) as logs:
+            while True:
+                feedback = self._apply_feedback()
+                self.engine.fit(self._stop(), on_epoch=lambda result: self._finish_epoch(result, logs))
+                if self._stop() == self.settings.epochs:
+                    return self._complete()
+                self._open_round(feedback)
+                self.run = self.store.run(self.run.id)
+                if self.run.state is RunState.AWAITING_REVIEW:
+                    self._say("awaiting_review", message=self.run.message)
+                    return self.run
+
+    def _saved_state(self) -> dict[str, Any] | None:
+        """The checkpoint to go on from; a comparison run starts from its parent's first round."""
+        if self.path.exists():
+            state = checkpoints.load(self.path)
+            # A kill may have come after the checkpoint and before the store's row.
+            self._record(int(state["epoch"]), state.get("last_metrics", {}))
+            return state
+        if self.run.parent is not None:
+            return checkpoints.load(round_checkpoint_path(self.study, self.run.parent, 1))
+        return None
+
+    def _stop(self) -> int:
+        """The epoch that this stretch ends at."""
+        opened, planned = self.run.round, self.settings.imil_epochs
+        if self.run.kind != "imil" or opened >= len(planned):
+            return self.settings.epochs
+        return planned[opened]
+
+    def _apply_feedback(self) -> Mapping[str, CaseFeedback]:
+        if self.run.kind != "imil":
+            return {}
+        feedback = Rounds(self.study).feedback(self.run.id)
+        self.engine.set_feedback(feedback, cursor=self.run.round)
+        return feedback
+
+    def _finish_epoch(self, result: EpochResult, logs: TrainingLogs) -> None:
+        metrics = {split: asdict(values) for split, values in result.metrics.items()}
+        checkpoints.save(self.path, self.engine.state_dict() | {"last_metrics": metrics})
+        self._record(result.epoch, metrics)
+        logs.write(result)
+        self._say("training", epoch=result.epoch, metrics=metrics)
+
+    def _record(self, epoch: int, metrics: Mapping[str, Mapping[str, float]]) -> None:
+        rows = [EpochMetrics(run=self.run.id, epoch=epoch, split=split, **values) for split, values in metrics.items()]
+        if rows:
+            self.store.record_epoch(self.run.id, epoch, rows)
+
+    def _open_round(self, feedback: Mapping[str, CaseFeedback]) -> None:
+        number = self.run.round + 1
+        out_of_fold = None
+        if self.settings.fill == "out_of_fold":
+            out_of_fold = out_of_fold_probabilities(
+                self.engine,
+                {case.id: case.patient for case in self.study.cases},
+                self.path.parent / f"folds-{number}",
+                feedback=feedback,
+                progress=lambda fold, total: self._say("folds", message=f"Model {fold} of {total} on the other folds"),
+            )
+        self._say("queue", message="Choosing the cases for the reader")
+        exclude = set() if self.settings.requeue else self.store.queued_case_ids(self.run.id)
+        excluded_by_readers = {case for case, said in feedback.items() if said.action == "exclude"}
+        queue = build_queue(self.engine, exclude=exclude | excluded_by_readers, out_of_fold=out_of_fold)
+        checkpoints.save(round_checkpoint_path(self.study, self.run.id, number), self.engine.state_dict())
+        self.store.open_round(self.run.id, self.engine.epoch, self.engine.weights_sha256(), queue.cases, queue.message)
+
+    def _complete(self) -> Run:
+        self.store.set_state(self.run.id, RunState.COMPLETED, model_sha256=self.engine.weights_sha256())
+        self.run = self.store.run(self.run.id)
+        self._say("completed")
+        return self.run
+
+    def _say(
+        self,
+        phase: str,
+        *,
+        epoch: int | None = None,
+        message: str = "",
+        metrics: dict[str, dict[str, float]] | None = None,
+    ) -> None:
+        if self.progress is not None:
+            now = self.engine.epoch if epoch is None else epoch
+            self.progress(
+                Progress(self.run.id, phase, now, self.settings.epochs, self._stop(), message, metrics or {})
+            )
