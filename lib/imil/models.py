@@ -52,7 +52,7 @@ class Model:
         return heat_maps(
             self.network,
             self._images(pixels),
-            None if classes is None else np.asarray(classes, np.int64),
+            None if classes is None else torch.as_tensor(np.asarray(classes, np.int64)),
             method=method or self.settings.heatmap,
             layer=layer or self.settings.target_layer,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
@@ -75,7 +76,7 @@ def build_queue(
     maps = heat_maps(
         engine.network,
         engine.images(indices),
-        predicted,
+        torch.from_numpy(predicted),
         method=settings.heatmap,
         layer=settings.target_layer,
     )
