@@ -1,7 +1,9 @@
 """What a study remembers: runs, rounds, queues, leases, feedback events. Knows no torch."""
 
 from imil.store.records import (
+    IMIL,
     NEXT_STATES,
+    WITHOUT_FEEDBACK,
     Action,
     Answer,
     EpochMetrics,
@@ -17,7 +19,9 @@ from imil.store.records import (
 from imil.store.store import Store
 
 __all__ = [
+    "IMIL",
     "NEXT_STATES",
+    "WITHOUT_FEEDBACK",
     "Action",
     "Answer",
     "EpochMetrics",

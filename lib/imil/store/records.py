@@ -1,5 +1,6 @@
 """What goes into the store and what comes out of it: plain frozen records, independent of the database."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,8 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+IMIL = "imil"
+"""Kind of a run with rounds of feedback."""
+WITHOUT_FEEDBACK = "without_feedback"
+"""Kind of the run that a run is compared with: it branches off at the first round and gets no feedback."""
 
 
 class RunState(StrEnum):
@@ -52,7 +58,7 @@ class Run:
     Attributes:
         epoch: last finished epoch, 0 before the first.
         round: last opened round, 0 before the first; ``rounds`` are planned.
-        kind: ``"imil"``, or ``"without_feedback"`` for the comparison that branched from run ``parent``.
+        kind: `IMIL`, or `WITHOUT_FEEDBACK` for the comparison that branched from run ``parent``.
         model_sha256: of the weights that opened the last round, or of the last weights of a completed run.
         seconds: spent on the recorded epochs.
     """
@@ -200,6 +206,11 @@ class EpochMetrics:
     ece: float
     brier: float
     seconds: float
+
+    def values(self) -> dict[str, float | None]:
+        """The metrics by name as JSON values: None in place of NaN."""
+        named = {name: getattr(self, name) for name in ("loss", "accuracy", "auroc", "ece", "brier")}
+        return {name: None if math.isnan(value) else value for name, value in named.items()}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from imil.errors import BadInput, Conflict, NotFound
 from imil.store.database import Database
 from imil.store.models import EpochRow, RunRow, ScoreRow
-from imil.store.records import NEXT_STATES, EpochMetrics, Run, RunState, Score
+from imil.store.records import IMIL, NEXT_STATES, EpochMetrics, Run, RunState, Score
 
 _METRICS = ("loss", "accuracy", "auroc", "ece", "brier")
 
@@ -27,7 +27,7 @@ class RunStore:
         settings: Mapping[str, Any],
         classes: Sequence[str],
         *,
-        kind: str = "imil",
+        kind: str = IMIL,
         parent: int | None = None,
         epoch: int = 0,
         newest: int | None = None,
@@ -37,7 +37,7 @@ class RunStore:
         Args:
             settings: JSON values with at least ``epochs`` and ``imil_epochs``.
             classes: class names in the order of the class indices.
-            kind: ``"imil"``, or ``"without_feedback"``, which has no rounds.
+            kind: `IMIL`, or `WITHOUT_FEEDBACK`, which has no rounds.
             parent: run whose checkpoint it branches from, at ``epoch``.
             epoch: last finished epoch of the branch; 0 for a new training.
             newest: id of the newest run of this kind that the caller knows (0: there is none).
@@ -62,7 +62,7 @@ class RunStore:
                 epoch=epoch,
                 epochs=int(settings["epochs"]),
                 round=0,
-                rounds=len(settings["imil_epochs"]) if kind == "imil" else 0,
+                rounds=len(settings["imil_epochs"]) if kind == IMIL else 0,
                 message="",
                 model_sha256="",
                 seconds=0.0,
@@ -76,17 +76,14 @@ class RunStore:
     def run(self, run_id: int) -> Run:
         """Raises NotFound if there is no such run."""
         with self._database.read() as session:
-            row = session.get(RunRow, run_id)
-            if row is None:
-                raise _no_run(run_id)
-            return run_record(row)
+            return run_record(_get_run(session, run_id, lock=False))
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
         with self._database.read() as session:
             return [run_record(row) for row in session.scalars(select(RunRow).order_by(RunRow.id))]
 
-    def latest_run(self, kind: str = "imil") -> Run | None:
+    def latest_run(self, kind: str = IMIL) -> Run | None:
         """The newest run of a kind, or None."""
         newest = select(RunRow).where(RunRow.kind == kind).order_by(RunRow.id.desc()).limit(1)
         with self._database.read() as session:
@@ -102,7 +99,7 @@ class RunStore:
         expect: RunState | None = None,
         model_sha256: str = "",
     ) -> Run:
-        """Move a run to another state.
+        """Move a run to another state. Review begins and ends with `open_round` and `close_round`, not here.
 
         Args:
             run_id: the run.
@@ -117,7 +114,13 @@ class RunStore:
         """
         with self._database.write() as session:
             row = locked_run(session, run_id)
-            move(row, state, expect=expect)
+            if expect is not None and row.state != expect:
+                raise Conflict(f"Run {run_id} is {row.state}, not {expect}; look at its state before you go on.")
+            if RunState.AWAITING_REVIEW in (row.state, state):
+                raise Conflict(
+                    f"Run {run_id} is {row.state} and can't become {state} without a round opened or closed."
+                )
+            move(row, state)
             row.message = message
             row.model_sha256 = model_sha256 or row.model_sha256
             return run_record(row)
@@ -201,17 +204,12 @@ class RunStore:
 
 def locked_run(session: Session, run_id: int) -> RunRow:
     """The row of a run, locked: every change to a run, its queue and its feedback takes this lock first."""
-    row = session.get(RunRow, run_id, with_for_update=True)
-    if row is None:
-        raise _no_run(run_id)
-    return row
+    return _get_run(session, run_id, lock=True)
 
 
-def move(row: RunRow, state: RunState, *, expect: RunState | None = None) -> None:
+def move(row: RunRow, state: RunState) -> None:
     """Change the state of a locked run, if `NEXT_STATES` allows it; raises Conflict if not."""
     present = RunState(row.state)
-    if expect is not None and present is not expect:
-        raise Conflict(f"Run {row.id} is {present}, not {expect}; look at its state before you go on.")
     if state not in NEXT_STATES[present]:
         allowed = ", ".join(sorted(NEXT_STATES[present])) or "nothing: start a new run"
         raise Conflict(f"Run {row.id} is {present} and can't become {state}; what may follow is {allowed}.")
@@ -240,8 +238,12 @@ def run_record(row: RunRow) -> Run:
     )
 
 
-def _no_run(run_id: int) -> NotFound:
-    return NotFound(f"There is no run {run_id} in this study.")
+def _get_run(session: Session, run_id: int, *, lock: bool) -> RunRow:
+    # Numbers come from clients; the database refuses those that don't fit its column.
+    row = session.get(RunRow, run_id, with_for_update=lock or None) if 0 < run_id < 2**31 else None
+    if row is None:
+        raise NotFound(f"There is no run {run_id} in this study.")
+    return row
 
 
 def _null_if_nan(value: float) -> float | None:
