@@ -1,0 +1,112 @@
+"""Makes phantom pictures, several at a time."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from imil.phantom.anatomy import draw_anatomy, draw_pose
+from imil.phantom.disease import draw_disease
+from imil.phantom.fields import Floats, Frame, Pose, stream
+from imil.phantom.film import develop
+from imil.phantom.marker import Box, burn_in, draw_marker
+from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
+
+# Each part of a picture has its own random numbers, so that switching one off leaves the others as they were.
+_ANATOMY, _DISEASE, _FILM, _MARKER = range(4)
+_MARKER_BRIGHTNESS = 1.0
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    """N pictures with their truth; ``size`` is that of the settings.
+
+    Attributes:
+        pixels: (N, size, size) float32 in [0, 1], each picture reaching both ends; bigger is brighter.
+        labels: N class names, "normal" or "tb".
+        lesion: (N, size, size) uint8, 1 inside a lesion; all 0 for "normal".
+        lung: (N, size, size) uint8, 1 inside the visible lung fields.
+        marker: (N,) bool, whether the picture has the side marker.
+        marker_box: (N, 4) int64, first row, end row, first column, end column of the marker; all 0 without one.
+    """
+
+    pixels: Floats
+    labels: list[str]
+    lesion: npt.NDArray[np.uint8]
+    lung: npt.NDArray[np.uint8]
+    marker: npt.NDArray[np.bool_]
+    marker_box: npt.NDArray[np.int64]
+
+
+def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, start: int = 0) -> Phantoms:
+    """``count`` phantom radiographs, numbers ``start`` to ``start + count - 1`` of the endless series ``seed``.
+
+    Picture ``i`` of a series depends on ``seed``, ``i`` and ``settings`` only. The same picture with other settings
+    for marker, noise or lesions keeps the same anatomy.
+
+    Raises:
+        BadInput: if ``count`` is below 1, or ``seed`` or ``start`` isn't a whole number from 0.
+    """
+    settings = settings or PhantomSettings()
+    check_whole("count", count, 1, 10_000_000)
+    check_whole("seed", seed, 0, 2**63 - 1)
+    check_whole("start", start, 0, 2**31)
+    size = settings.size
+    made = Phantoms(
+        pixels=np.empty((count, size, size), np.float32),
+        labels=[label_of(start + row, seed, settings.prevalence) for row in range(count)],
+        lesion=np.zeros((count, size, size), np.uint8),
+        lung=np.zeros((count, size, size), np.uint8),
+        marker=np.zeros(count, np.bool_),
+        marker_box=np.zeros((count, 4), np.int64),
+    )
+    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def fill(rows: Iterable[int]) -> None:
+        for row in rows:
+            _fill(made, row, seed, start + row, settings)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, [range(first, count, workers) for first in range(workers)]))
+    return made
+
+
+def label_of(index: int, seed: int, prevalence: float) -> str:
+    """The class of picture ``index``: spread evenly, so that any stretch of pictures has the asked share of "tb"."""
+    offset = float(stream(seed, 0, _DISEASE).random())
+    diseased = np.floor((index + 1) * prevalence + offset) > np.floor(index * prevalence + offset)
+    return CLASSES[int(diseased)]
+
+
+def _fill(made: Phantoms, row: int, seed: int, index: int, settings: PhantomSettings) -> None:
+    anatomy_rng = stream(seed, index, _ANATOMY)
+    pose = draw_pose(anatomy_rng)
+    frame = Frame(settings.size, Pose() if settings.registered else pose)
+    anatomy = draw_anatomy(anatomy_rng, frame)
+    attenuation = anatomy.attenuation
+    diseased = made.labels[row] == CLASSES[1]
+    if diseased:
+        disease_rng = stream(seed, index, _DISEASE)
+        added, made.lesion[row] = draw_disease(disease_rng, frame, anatomy, settings.lesion_contrast)
+        attenuation = attenuation + added
+    made.lung[row] = anatomy.lung
+    picture = develop(stream(seed, index, _FILM), attenuation, settings.noise)
+    box = _mark(picture, stream(seed, index, _MARKER), diseased, settings)
+    if box is not None:
+        made.marker[row], made.marker_box[row] = True, box
+    made.pixels[row] = picture
+
+
+def _mark(picture: Floats, rng: np.random.Generator, diseased: bool, settings: PhantomSettings) -> Box | None:
+    """Puts the marker on, with the probability that the class has; its box, or None."""
+    if settings.shortcut is None:
+        return None
+    wanted = rng.random() < (settings.shortcut if diseased else 1 - settings.shortcut)
+    stamp, box = draw_marker(rng, settings.size)
+    if not wanted:
+        return None
+    burn_in(picture, stamp, box, _MARKER_BRIGHTNESS)
+    return box
