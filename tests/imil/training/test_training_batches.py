@@ -145,7 +145,7 @@ def test_affine_keeps_shapes_when_it_turns():
 
 def test_unknown_augmentation_names_the_known_ones():
     assert create_augmentation("none") is None
-    with pytest.raises(NotFound, match="'blur'.*none, affine"):
+    with pytest.raises(NotFound, match=r"'blur'.*none, affine"):
         create_augmentation("blur")
 
 

@@ -241,7 +241,7 @@ def test_a_forgotten_round_is_refused(data, settings, engine):
     engine.set_feedback(FEEDBACK, 1)
     engine.fit(1)
     resumed = TrainingEngine(settings, CLASSES, data, state=engine.state_dict())
-    with pytest.raises(Conflict, match="feedback of round 1.*round 0"):
+    with pytest.raises(Conflict, match=r"feedback of round 1.*round 0"):
         resumed.fit(2)
     resumed.set_feedback(FEEDBACK, 1)
     resumed.fit(2)

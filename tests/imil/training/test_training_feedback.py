@@ -93,7 +93,7 @@ def test_modes_join_by_name():
 
 
 def test_an_unknown_mode_names_the_known_ones():
-    with pytest.raises(NotFound, match="'sepia'.*blackout"):
+    with pytest.raises(NotFound, match=r"'sepia'.*blackout"):
         create_feedback_mode("sepia")
 
 

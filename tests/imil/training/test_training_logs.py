@@ -73,10 +73,10 @@ def test_tensorboard_shows_each_epoch_once_after_a_resume(tmp_path):
 def test_a_full_disk_is_said(tmp_path):
     logs = TrainingLogs(tmp_path, tensorboard=False)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (180, limits[1]))
     try:
+        logs.write(result(1))
         with pytest.raises(ImilError, match=r"training log .* can't be written: File too large"):
-            for epoch in range(1, 4):
-                logs.write(result(epoch))
+            logs.write(result(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
