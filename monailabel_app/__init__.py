@@ -1,0 +1,1 @@
+"""The MONAI Label app of IMIL: adapters between MONAI Label's server and the library `imil`, and nothing else."""
