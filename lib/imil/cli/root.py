@@ -1,0 +1,54 @@
+"""The `imil` command: its groups, and how it starts."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+import imil
+from imil.cli import demo, export, phantom, report, review, serve, study, train
+from imil.cli.errors import told_in_a_sentence
+
+app = typer.Typer(
+    name="imil",
+    help="Interactive medical image learning: a reader corrects where a classifier looks, while it trains.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: the decorated one would cost the import of rich at every usage error.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.add_typer(study.app, name="study")
+for _command in (
+    demo.demo,
+    phantom.phantom,
+    serve.serve,
+    train.train,
+    review.review,
+    report.report,
+    export.export,
+):
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"imil {imil.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line; errors are told by `imil.cli.errors`."""
+    with told_in_a_sentence():
+        app()
+    sys.exit(0)

@@ -1,0 +1,80 @@
+"""`imil train`: train a study's run to its next stop, without a server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imil.cli.options import StudyFolder, takes_settings
+from imil.settings import PRESETS, resolve
+
+if TYPE_CHECKING:
+    from imil.store import Run
+
+
+@takes_settings
+def train(
+    study: StudyFolder,
+    preset: Annotated[
+        str, typer.Option("--preset", help=f"Named set of settings: {', '.join(PRESETS)}.", show_default="paper")
+    ] = "",
+    new_run: Annotated[bool, typer.Option("--new-run", help="Start afresh, although there is a run already.")] = False,
+    continue_early: Annotated[
+        bool, typer.Option("--continue-early", help="Go on although cases are left to review.")
+    ] = False,
+    without_feedback: Annotated[
+        bool,
+        typer.Option("--without-feedback", help="Train the comparison: from the first round to the end, no feedback."),
+    ] = False,
+    *,
+    overrides: dict[str, Any],
+) -> None:
+    """Train to the next round of feedback, or to the end. Run it again to go on where it stopped."""
+    # Checked first, because the imports below take seconds.
+    resolve(preset, **overrides)
+    _train(study, preset, overrides, new_run, continue_early, without_feedback)
+
+
+def _train(
+    folder: Path,
+    preset: str,
+    overrides: dict[str, Any],
+    new_run: bool,
+    continue_early: bool,
+    without_feedback: bool,
+) -> None:
+    from imil.rounds import Rounds, StartRequest
+    from imil.study import Study
+
+    study = Study.open(folder)
+    settings = overrides | ({"preset": preset} if preset else {})
+    request = StartRequest(
+        settings=settings or None,
+        new_run=new_run,
+        continue_early=continue_early,
+        without_feedback=without_feedback,
+    )
+    plan = Rounds(study).plan(request)
+
+    from rich.console import Console
+
+    from imil.cli.progress import TrainingBar
+    from imil.runs import advance
+
+    with TrainingBar(Console()) as bar:
+        run = advance(study, plan, bar)
+    _say_what_next(folder, run)
+
+
+def _say_what_next(folder: Path, run: "Run") -> None:
+    if run.message:
+        typer.echo(run.message)
+    if run.state == "awaiting_review":
+        typer.echo(f"Next: imil review {folder} --reader YOUR_NAME")
+    elif run.kind == "imil":
+        typer.echo(
+            f"Next: imil report {folder}; for the comparison without feedback first: "
+            f"imil train {folder} --without-feedback"
+        )
+    else:
+        typer.echo(f"Next: imil report {folder}")

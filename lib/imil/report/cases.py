@@ -1,0 +1,142 @@
+"""The queued cases of a run: what was said about each, and its pictures before and after."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imil import images
+from imil.grid import Grid
+from imil.models import Model
+from imil.report.model import CasePictures, FloatArray
+from imil.report.pictures import fit, shown_size
+from imil.store import Action, Event, QueueEntry, Run
+from imil.study import Study
+from imil.training.feedback import create_feedback_mode
+
+Pictures = dict[tuple[int, int], CasePictures]
+ANSWERED = (Action.GRID, Action.RELABEL, Action.EXCLUDE, Action.SKIP)
+
+
+def gather_cases(
+    study: Study, run: Run, after: Model | None, pixels: npt.NDArray[np.uint8]
+) -> tuple[list[dict[str, Any]], Pictures]:
+    """The facts of each round, and pictures of its cases by (index of the round, index of the case in it).
+
+    Args:
+        study: the study.
+        run: the run.
+        after: the model at the end, if the run has one.
+        pixels: uint8 (N, S, S) at the network's input size, rows in the order of ``study.cases``.
+    """
+    rows = {case.id: index for index, case in enumerate(study.cases)}
+    answers = [event for event in study.store.effective(run.id) if event.action in ANSWERED]
+    rounds: list[dict[str, Any]] = []
+    pictures: Pictures = {}
+    for index, info in enumerate(study.store.rounds(run.id)):
+        queue = study.store.queue(run.id, info.round)
+        later = _Afterwards(after, pixels[[rows[entry.case_id] for entry in queue]]) if queue and after else None
+        cases: list[dict[str, Any]] = []
+        for position, entry in enumerate(queue):
+            events = [event for event in answers if event.round == info.round and event.case_id == entry.case_id]
+            said: list[Event | None] = [*events] or [None]
+            for event in said:
+                facts = _case_facts(entry, event)
+                shown = _case_pictures(study, run, entry, event, later.maps[position] if later else None)
+                if later is not None:
+                    facts["after"] = later.prediction(position)
+                if event is not None and event.action == Action.GRID:
+                    facts["heat_in_cells"] = _heat_in_cells(shown, event)
+                pictures[index, len(cases)] = shown
+                cases.append(facts)
+        rounds.append(
+            {
+                "round": info.round,
+                "epoch": info.epoch,
+                "queued": info.queued,
+                "reviewed": info.reviewed,
+                "continued_early": info.early,
+                "message": info.message,
+                "cases": cases,
+            }
+        )
+    return rounds, pictures
+
+
+class _Afterwards:
+    """What the final model makes of a round's cases: its predictions, and heat maps for them."""
+
+    def __init__(self, model: Model, pixels: npt.NDArray[np.uint8]) -> None:
+        self._classes = model.classes
+        self._probabilities = model.predict(pixels)
+        self.maps = model.heat_maps(pixels, self._probabilities.argmax(axis=1)).maps
+
+    def prediction(self, position: int) -> dict[str, Any]:
+        row = self._probabilities[position]
+        return {"prediction": self._classes[int(row.argmax())], "confidence": float(row.max())}
+
+
+def _case_facts(entry: QueueEntry, event: Event | None) -> dict[str, Any]:
+    return {
+        "id": entry.case_id,
+        "label": entry.label,
+        "prediction": entry.prediction,
+        "confidence": entry.confidence,
+        "probabilities": list(entry.probabilities),
+        "reason": entry.reason,
+        "action": None if event is None else str(event.action),
+        "cells": [] if event is None else list(event.cells),
+        "misleading": [] if event is None else list(event.misleading),
+        "new_label": "" if event is None else event.new_label,
+        "reader": None if event is None else event.reader,
+        "seconds": None if event is None else event.seconds,
+        "rationale": "" if event is None else event.rationale,
+        "after": None,
+        "heat_in_cells": None,
+    }
+
+
+def _case_pictures(
+    study: Study, run: Run, entry: QueueEntry, event: Event | None, after: FloatArray | None
+) -> CasePictures:
+    image = images.read_image(study.image_path(entry.case_id))
+    size = shown_size(*image.pixels.shape)
+    grey = fit(image.as_uint8().astype(np.float32) / 255, size)
+    before = study.store.heatmap(run.id, entry.round, entry.case_id)
+    marked = event is not None and bool(event.cells or event.misleading)
+    changed = None
+    if event is not None and event.action == Action.GRID:
+        changed = _changed(run.settings["feedback"], grey, event)
+    return CasePictures(
+        image=grey,
+        before=fit(before, size),
+        changed=changed,
+        after=None if after is None else fit(after, size),
+        grid=Grid.square(event.grid_size, size) if event is not None and marked else None,
+    )
+
+
+def _changed(feedback: str, image: FloatArray, event: Event) -> FloatArray:
+    """The image as training sees it after this answer, at the size of the page."""
+    data: dict[Hashable, Any] = {
+        "image": image[None],
+        "cells": event.cells,
+        "misleading": event.misleading,
+        "grid_size": event.grid_size,
+    }
+    changed: FloatArray = create_feedback_mode(feedback)(data)["image"].numpy()[0]
+    return changed
+
+
+def _heat_in_cells(shown: CasePictures, event: Event) -> dict[str, float | None] | None:
+    """The share of the heat map's sum that lies in the relevant cells, before and after."""
+    if shown.grid is None:
+        return None
+    inside = shown.grid.mask(event.cells) == 1
+
+    def share(heatmap: FloatArray | None) -> float | None:
+        total = 0.0 if heatmap is None else float(heatmap.sum())
+        return float(heatmap[inside].sum()) / total if heatmap is not None and total > 0 else None
+
+    return {"before": share(shown.before), "after": share(shown.after)}

@@ -1,0 +1,154 @@
+"""A reader's way through the open round: take a case, read it, send the answer, until there is none left."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from imil import images
+from imil.grid import Grid
+from imil.readers import Reader, ReaderCase, Reading
+from imil.rounds import Rounds
+from imil.store import Action, Answer
+from imil.study import Study
+
+Mask = npt.NDArray[np.uint8]
+Masks = Callable[[str], tuple[Mask | None, Mask | None]]
+"""Finds the lesion mask and the lung mask of a case, each uint8 (rows, cols) or None."""
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    """A case that this reader holds.
+
+    Attributes:
+        position: its place in the queue, 1 to ``total``.
+        image_path: the image's file, which masks take their geometry from.
+    """
+
+    run: int
+    round: int
+    position: int
+    total: int
+    case: ReaderCase
+    image_path: Path
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is left of the round after an answer."""
+
+    remaining: int
+    total: int
+
+
+class ReviewSource(Protocol):
+    """Where cases come from and answers go: a study folder (`LocalRounds`) or a server (`imil.remote`)."""
+
+    def next_case(self) -> OpenCase | None: ...
+
+    def submit(self, opened: OpenCase, reading: Reading, *, seconds: float, key: str) -> Receipt: ...
+
+
+def review(source: ReviewSource, reader: Reader, on_answer: Callable[[OpenCase, Receipt], None] | None = None) -> int:
+    """Let the reader answer every case that is open to them.
+
+    Args:
+        source: where the cases are.
+        reader: who reads them.
+        on_answer: told after each recorded answer.
+
+    Returns:
+        The number of answers.
+
+    Raises:
+        ReaderLeft: if the reader stops before the end; earlier answers stand.
+    """
+    answered = 0
+    while (opened := source.next_case()) is not None:
+        started = time.monotonic()
+        reading = reader.read(opened.case)
+        receipt = source.submit(opened, reading, seconds=time.monotonic() - started, key=str(uuid.uuid4()))
+        answered += 1
+        if on_answer is not None:
+            on_answer(opened, receipt)
+    return answered
+
+
+class LocalRounds:
+    """The open round of a study folder on this machine; no server needed.
+
+    Args:
+        study: the study.
+        reader: the reader's name.
+    """
+
+    def __init__(self, study: Study, reader: str) -> None:
+        self._study = study
+        self._rounds = Rounds(study)
+        self._reader = reader
+
+    def next_case(self) -> OpenCase | None:
+        """The next case for this reader; None when there is none."""
+        entry = self._rounds.next_case(self._reader)
+        if entry is None:
+            return None
+        study = self._study
+        run = study.store.run(entry.run)
+        path = study.image_path(entry.case_id)
+        image = images.read_image(path)
+        height, width = image.pixels.shape
+        lesion, lung = study_masks(study)(entry.case_id)
+        return OpenCase(
+            run=entry.run,
+            round=entry.round,
+            position=entry.position,
+            total=entry.total,
+            case=ReaderCase(
+                id=entry.case_id,
+                image=grey_levels(image),
+                heatmap=study.store.heatmap(entry.run, entry.round, entry.case_id),
+                grid=Grid.square(run.settings["grid_size"], (height, width)),
+                label=entry.label,
+                prediction=entry.prediction,
+                confidence=entry.confidence,
+                probabilities=entry.probabilities,
+                classes=tuple(run.classes),
+                lesion_mask=lesion,
+                lung_mask=lung,
+            ),
+            image_path=path,
+        )
+
+    def submit(self, opened: OpenCase, reading: Reading, *, seconds: float, key: str) -> Receipt:
+        """Record an answer."""
+        answer = Answer(
+            case_id=opened.case.id,
+            run=opened.run,
+            round=opened.round,
+            reader=self._reader,
+            action=Action(reading.action),
+            cells=tuple(reading.cells),
+            misleading=tuple(reading.misleading),
+            new_label=reading.new_label,
+            rationale=reading.rationale,
+            seconds=seconds,
+            key=key,
+        )
+        receipt = self._rounds.submit(answer, None)
+        return Receipt(remaining=receipt.remaining, total=receipt.total)
+
+
+def study_masks(study: Study) -> Masks:
+    """The lesion and lung masks of a study's cases, for simulated readers."""
+    return lambda case_id: (study.lesion_mask(case_id), study.lung_mask(case_id))
+
+
+def grey_levels(image: images.Image2D) -> npt.NDArray[np.float32]:
+    """The image as it is shown, float32 in [0, 1]."""
+    return image.as_uint8().astype(np.float32) / 255
