@@ -1,4 +1,4 @@
-"""Queue building against its floor: a bare forward pass over the training set, and one forward and backward over the queue.
+"""Queue building against its floor: a bare forward pass over the training set, a forward and backward over the queue.
 
     python -m benchmarks.queue [--quick] [--json FILE]
 

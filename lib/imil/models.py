@@ -14,7 +14,7 @@ from imil.explain import HeatMaps, heat_maps
 from imil.networks import create_network, normalisation
 from imil.settings import RunSettings
 from imil.training import checkpoints
-from imil.training.engine import choose_device
+from imil.training.optimisation import choose_device
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Model:
     def _images(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         size = self.settings.image_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size):
-            raise BadInput(f"The pixels are {pixels.dtype} {pixels.shape}; needed is uint8 of shape (N, {size}, {size}).")
+            raise BadInput(
+                f"The pixels are {pixels.dtype} {pixels.shape}; needed is uint8 of shape (N, {size}, {size})."
+            )
         scaled = torch.from_numpy(np.array(pixels)).to(self.device).to(torch.float32).div_(255.0)
         return scaled.unsqueeze_(1).sub_(self.mean).div_(self.std)
 
@@ -79,7 +81,9 @@ def load_model(path: Path, device: str = "auto") -> Model:
         network.load_state_dict(state["network"])
         epoch = int(state["epoch"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"The checkpoint {path} doesn't fit this version of IMIL: {str(error).splitlines()[0]}.") from error
+        raise BadInput(
+            f"The checkpoint {path} doesn't fit this version of IMIL: {str(error).splitlines()[0]}."
+        ) from error
     chosen = choose_device(device)
     mean, std = normalisation(settings.network, settings.pretrained)
     sha256 = checkpoints.weights_sha256(state["network"])

@@ -4,8 +4,8 @@
     plan = Rounds(study).plan(StartRequest(settings=resolve("quick")))
     run = advance(study, plan, progress=print)
 
-Files of a run, in ``STUDY/.imil/runs/<run>/``: ``checkpoint.pt`` after each epoch, ``round-<n>.pt`` as it was when round
-n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store follows
+Files of a run, in ``STUDY/.imil/runs/<run>/``: ``checkpoint.pt`` after each epoch, ``round-<n>.pt`` as it was when
+round n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store follows
 it, and is brought up to date where a kill came between the two.
 """
 
@@ -83,7 +83,7 @@ def round_checkpoint_path(study: Study, run_id: int, number: int) -> Path:
 
 
 def evaluation_split(study: Study) -> str:
-    """The split that each epoch is measured on: ``val`` where the study has one, else ``test``. Nothing is chosen by it."""
+    """The split that each epoch is measured on: ``val`` where the study has one, else ``test``; nothing's chosen by it."""
     return "val" if any(case.split == "val" for case in study.cases) else "test"
 
 
@@ -228,6 +228,4 @@ class _Advance:
     ) -> None:
         if self.progress is not None:
             now = self.engine.epoch if epoch is None else epoch
-            self.progress(
-                Progress(self.run.id, phase, now, self.settings.epochs, self._stop(), message, metrics or {})
-            )
+            self.progress(Progress(self.run.id, phase, now, self.settings.epochs, self._stop(), message, metrics or {}))
