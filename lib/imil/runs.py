@@ -5,8 +5,8 @@
     run = advance(study, plan, progress=print)
 
 Files of a run, in ``STUDY/.imil/runs/<run>/``: ``checkpoint.pt`` after each epoch, ``round-<n>.pt`` as it was when
-round n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store follows
-it, and is brought up to date where a kill came between the two.
+round n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store
+follows it, and is brought up to date where a kill came between the two.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ def round_checkpoint_path(study: Study, run_id: int, number: int) -> Path:
 
 
 def evaluation_split(study: Study) -> str:
-    """The split that each epoch is measured on: ``val`` where the study has one, else ``test``; nothing's chosen by it."""
+    """The split that each epoch is measured on: ``val`` if there is one, else ``test``. Nothing is chosen by it."""
     return "val" if any(case.split == "val" for case in study.cases) else "test"
 
 

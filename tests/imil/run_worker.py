@@ -1,8 +1,8 @@
 """Takes steps of a study's run, each in a forked child that can be killed. Driven by test_runs.py over pipes.
 
 A line ``STUDY ACKNOWLEDGED`` on standard input forks a child for one step: if the run awaits review, every open case
-is answered, each acknowledged key being appended to the file ACKNOWLEDGED; otherwise the run is taken to its next stop. The
-worker prints ``pid N`` and, when the child has ended, ``end STATUS``. Forking saves the imports, which take seconds.
+is answered, each acknowledged key being appended to the file ACKNOWLEDGED; otherwise the run is taken to its next stop.
+The worker prints ``pid N`` and, when the child has ended, ``end STATUS``. Forking saves the imports, which take seconds.
 """
 
 import os
