@@ -2,7 +2,7 @@
 
 A line ``STUDY ACKNOWLEDGED`` on standard input forks a child for one step: if the run awaits review, every open case
 is answered, each acknowledged key being appended to the file ACKNOWLEDGED; otherwise the run is taken to its next stop.
-The worker prints ``pid N`` and, when the child has ended, ``end STATUS``. Forking saves the imports, which take seconds.
+The worker prints ``pid N`` and, when the child has ended, ``end STATUS``. Forking saves the imports: they take seconds.
 """
 
 import os
