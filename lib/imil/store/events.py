@@ -2,15 +2,42 @@
 """Feedback: events that are only ever appended, and which of them are in effect."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 
 from imil.errors import Conflict
 from imil.store.database import Database
-from imil.store.models import AnswerRow, EventRow, LeaseRow, QueuedRow, RoundRow, RunRow
-from imil.store.queue import answer_count, not_queued, open_round_row
+from imil.store.models import AnswerRow, EventRow, LeaseRow, QueuedRow, RoundRow
+from imil.store.queue import ANSWERS, locked_round, not_queued, refuse_unless_open
 from imil.store.records import Action, Answer, Event, Receipt
+
+# As in `imil.store.queue`: built once, because readers wait for them.
+_QUEUED_CASE = select(QueuedRow.id, QueuedRow.method).where(
+    QueuedRow.run == bindparam("run_id"),
+    QueuedRow.round == bindparam("number"),
+    QueuedRow.case_id == bindparam("name"),
+)
+_BY_KEY = select(*EventRow.__table__.c).where(EventRow.key == bindparam("name"))
+_READERS = select(AnswerRow.reader).where(AnswerRow.queued_case == bindparam("case"))
+_OTHERS_LEASES = (
+    select(LeaseRow.reader, LeaseRow.expires)
+    .where(
+        LeaseRow.queued_case == bindparam("case"),
+        LeaseRow.reader != bindparam("who"),
+        LeaseRow.expires > bindparam("now"),
+    )
+    .order_by(LeaseRow.expires)
+)
+_OPEN = (
+    select(func.count())
+    .select_from(QueuedRow)
+    .where(QueuedRow.run == bindparam("run_id"), QueuedRow.round == bindparam("number"), bindparam("needed") > ANSWERS)
+)
+_ADD_EVENT = insert(EventRow).returning(EventRow.id)
+_ADD_ANSWER = insert(AnswerRow)
+_DROP_ANSWER = delete(AnswerRow).where(AnswerRow.queued_case == bindparam("case"), AnswerRow.reader == bindparam("who"))
+_DROP_LEASE = delete(LeaseRow).where(LeaseRow.queued_case == bindparam("case"), LeaseRow.reader == bindparam("who"))
 
 _CONTENT = ("run", "round", "case_id", "reader", "action", "new_label", "rationale")
 
@@ -32,22 +59,17 @@ class EventStore:
                 answer. Nothing is written then.
         """
         with self._database.write() as session:
-            known = _known_receipt(session, answer)
+            connection = session.connection()
+            info = locked_round(connection, answer.run, answer.round)
+            known = _known_receipt(connection, answer)
             if known is not None:
                 return known
-            info = open_round_row(session, answer.run, answer.round)
-            # Again under the lock, for databases where the first look didn't wait for other writers.
-            known = _known_receipt(session, answer)
-            if known is not None:
-                return known
-            queued = session.scalar(
-                select(QueuedRow).where(
-                    QueuedRow.run == answer.run, QueuedRow.round == answer.round, QueuedRow.case_id == answer.case_id
-                )
-            )
+            refuse_unless_open(info, answer.run, answer.round)
+            place = {"run_id": answer.run, "number": answer.round, "name": answer.case_id}
+            queued = connection.execute(_QUEUED_CASE, place).one_or_none()
             if queued is None:
                 raise not_queued(answer.run, answer.round, answer.case_id)
-            return _record(session, answer, info, queued, image_sha256)
+            return _record(connection, answer, info, queued, image_sha256)
 
     def receipt(self, answer: Answer) -> Receipt | None:
         """The receipt of an answer that was recorded before under the same key, or None.
@@ -56,7 +78,7 @@ class EventStore:
             Conflict: if the key belongs to another answer.
         """
         with self._database.read() as session:
-            return _known_receipt(session, answer)
+            return _known_receipt(session.connection(), answer)
 
     def events(self, run_id: int, round: int | None = None) -> list[Event]:
         """All events of a run, or of one of its rounds, in the order they came."""
@@ -94,8 +116,8 @@ class EventStore:
             return [_event(row) for row in session.scalars(query)]
 
 
-def _known_receipt(session: Session, answer: Answer) -> Receipt | None:
-    row = session.scalar(select(EventRow).where(EventRow.key == answer.key))
+def _known_receipt(connection: Connection, answer: Answer) -> Receipt | None:
+    row = connection.execute(_BY_KEY, {"name": answer.key}).one_or_none()
     if row is None:
         return None
     for name in _CONTENT:
@@ -114,44 +136,49 @@ def _key_taken(answer: Answer, name: str, first: object, second: object) -> Conf
     )
 
 
-def _record(session: Session, answer: Answer, info: RoundRow, queued: QueuedRow, image_sha256: str) -> Receipt:
-    holders = dict(session.execute(select(AnswerRow.reader, AnswerRow.event).filter_by(queued_case=queued.id)).all())
-    own = holders.pop(answer.reader, None)
+def _record(
+    connection: Connection,
+    answer: Answer,
+    info: Row[*tuple[Any, ...]],
+    queued: Row[*tuple[Any, ...]],
+    image_sha256: str,
+) -> Receipt:
+    case = {"case": queued.id, "who": answer.reader, "now": datetime.now(UTC)}
+    readers = set(connection.scalars(_READERS, case))
+    answered = answer.reader in readers
     undo = answer.action == Action.UNDO
-    if undo and own is None:
+    if undo and not answered:
         raise Conflict(f"{answer.reader!r} has no answer to {answer.case_id!r} in round {answer.round} to undo.")
-    if own is not None and not undo and not answer.replace:
+    if answered and not undo and not answer.replace:
         raise Conflict(
             f'{answer.reader!r} has already answered {answer.case_id!r} in round {answer.round}; send "replace": true '
             "to replace that answer."
         )
-    if own is None:
-        _refuse_if_taken(session, answer, queued.id, list(holders), info.needed)
+    if not answered:
+        _refuse_if_taken(connection, answer, case, readers, info.needed)
 
-    before = len(holders) + (own is not None)
-    after = len(holders) + (not undo)
-    remaining = _open_cases(session, info) + (after < info.needed) - (before < info.needed)
-    event = _event_row(answer, info, queued, image_sha256, remaining, session.get_one(RunRow, answer.run))
-    session.add(event)
-    session.flush()
-    if undo:
-        session.execute(delete(AnswerRow).filter_by(queued_case=queued.id, reader=answer.reader))
-    else:
-        session.merge(AnswerRow(queued_case=queued.id, reader=answer.reader, event=event.id))
-    session.execute(delete(LeaseRow).filter_by(queued_case=queued.id, reader=answer.reader))
-    return Receipt(event_id=event.id, remaining=remaining, total=info.queued)
+    open_cases = connection.scalar(_OPEN, {"run_id": answer.run, "number": answer.round, "needed": info.needed}) or 0
+    before, after = len(readers), len(readers - {answer.reader}) + (not undo)
+    remaining = open_cases + (after < info.needed) - (before < info.needed)
+    values = _event_values(answer, info, queued, image_sha256)
+    event_id = connection.scalar(_ADD_EVENT, values | {"remaining": remaining, "total": info.queued}) or 0
+    if answered:
+        connection.execute(_DROP_ANSWER, case)
+    if not undo:
+        connection.execute(_ADD_ANSWER, {"queued_case": queued.id, "reader": answer.reader, "event": event_id})
+        connection.execute(_DROP_LEASE, case)
+    return Receipt(event_id=event_id, remaining=remaining, total=info.queued)
 
 
-def _refuse_if_taken(session: Session, answer: Answer, queued_case: int, answered: list[str], needed: int) -> None:
+def _refuse_if_taken(
+    connection: Connection, answer: Answer, case: dict[str, Any], readers: set[str], needed: int
+) -> None:
     """Refuse a first answer to a case whose places are all taken by other readers' answers and live leases."""
-    if len(answered) >= needed:
-        who = ", ".join(repr(reader) for reader in sorted(answered))
+    if len(readers) >= needed:
+        who = ", ".join(repr(reader) for reader in sorted(readers))
         raise Conflict(f"The image {answer.case_id!r} has been answered by {who} already; ask for the next case.")
-    live = select(LeaseRow.reader, LeaseRow.expires).where(
-        LeaseRow.queued_case == queued_case, LeaseRow.reader != answer.reader, LeaseRow.expires > datetime.now(UTC)
-    )
-    leases = session.execute(live.order_by(LeaseRow.expires)).all()
-    if len(answered) + len(leases) >= needed:
+    leases = connection.execute(_OTHERS_LEASES, case).all()
+    if len(readers) + len(leases) >= needed:
         reader, expires = leases[0]
         raise Conflict(
             f"The image {answer.case_id!r} is reserved for {reader!r} until {expires:%Y-%m-%d %H:%M:%S} UTC; ask for "
@@ -159,42 +186,30 @@ def _refuse_if_taken(session: Session, answer: Answer, queued_case: int, answere
         )
 
 
-def _open_cases(session: Session, info: RoundRow) -> int:
-    query = (
-        select(func.count())
-        .select_from(QueuedRow)
-        .where(QueuedRow.run == info.run, QueuedRow.round == info.round)
-        .where(answer_count(QueuedRow.id.expression) < info.needed)
-    )
-    return session.scalar(query) or 0
-
-
-def _event_row(
-    answer: Answer, info: RoundRow, queued: QueuedRow, image_sha256: str, remaining: int, run: RunRow
-) -> EventRow:
-    return EventRow(
-        key=answer.key,
-        run=answer.run,
-        round=answer.round,
-        queued_case=queued.id,
-        case_id=answer.case_id,
-        image_sha256=image_sha256,
-        model_sha256=info.model_sha256,
-        epoch=info.epoch,
-        reader=answer.reader,
-        action=str(answer.action),
-        grid_size=int(run.settings.get("grid_size", 0)),
-        cells=sorted(answer.cells),
-        misleading=sorted(answer.misleading),
-        new_label=answer.new_label,
-        rationale=answer.rationale,
-        seconds=float(answer.seconds),
-        heatmap_method=queued.method,
-        replace=answer.replace,
-        time=datetime.now(UTC),
-        remaining=remaining,
-        total=info.queued,
-    )
+def _event_values(
+    answer: Answer, info: Row[*tuple[Any, ...]], queued: Row[*tuple[Any, ...]], image_sha256: str
+) -> dict[str, Any]:
+    return {
+        "key": answer.key,
+        "run": answer.run,
+        "round": answer.round,
+        "queued_case": queued.id,
+        "case_id": answer.case_id,
+        "image_sha256": image_sha256,
+        "model_sha256": info.model_sha256,
+        "epoch": info.epoch,
+        "reader": answer.reader,
+        "action": str(answer.action),
+        "grid_size": int(info.settings.get("grid_size", 0)),
+        "cells": sorted(answer.cells),
+        "misleading": sorted(answer.misleading),
+        "new_label": answer.new_label,
+        "rationale": answer.rationale,
+        "seconds": float(answer.seconds),
+        "heatmap_method": queued.method,
+        "replace": answer.replace,
+        "time": datetime.now(UTC),
+    }
 
 
 def _event(row: EventRow) -> Event:

@@ -3,18 +3,62 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from imil.errors import BadInput, Conflict, NotFound
 from imil.store import heatmaps
 from imil.store.database import Database
-from imil.store.models import AnswerRow, HeatMapRow, LeaseRow, QueuedRow, RoundRow
+from imil.store.models import AnswerRow, HeatMapRow, LeaseRow, QueuedRow, RoundRow, RunRow
 from imil.store.records import QueuedCase, QueueEntry, RoundInfo, RunState
-from imil.store.runs import locked_run, move
+from imil.store.runs import locked_run, move, no_run
+
+# The statements of the calls that readers wait for are built once: building one takes longer than running it.
+_QUEUED = QueuedRow.__table__.c
+_IN_ROUND = (_QUEUED.run == bindparam("run_id"), _QUEUED.round == bindparam("number"))
+ANSWERS = select(func.count()).where(AnswerRow.queued_case == _QUEUED.id).correlate(QueuedRow).scalar_subquery()
+"""How many readers have answered a queued case."""
+_LIVE_LEASES = (
+    select(func.count())
+    .where(LeaseRow.queued_case == _QUEUED.id, LeaseRow.expires > bindparam("now"))
+    .correlate(QueuedRow)
+    .scalar_subquery()
+)
+_OWN_ANSWER = select(AnswerRow.event).where(AnswerRow.queued_case == _QUEUED.id, AnswerRow.reader == bindparam("who"))
+_OWN_LEASE = (
+    select(_QUEUED.id)
+    .join(LeaseRow, LeaseRow.queued_case == _QUEUED.id)
+    .where(*_IN_ROUND, LeaseRow.reader == bindparam("who"), LeaseRow.expires > bindparam("now"))
+    .order_by(_QUEUED.position)
+    .limit(1)
+)
+_FIRST_FREE = (
+    select(_QUEUED.id)
+    .where(*_IN_ROUND, bindparam("needed") > ANSWERS + _LIVE_LEASES, ~_OWN_ANSWER.correlate(QueuedRow).exists())
+    .order_by(_QUEUED.position)
+    .limit(1)
+)
+_LOCKED_ROUND = (
+    select(RunRow.state, RunRow.round, RoundRow.epoch, RoundRow.model_sha256, RoundRow.queued, RoundRow.needed)
+    .add_columns(RoundRow.closed, RunRow.settings)
+    .outerjoin(RoundRow, (RoundRow.run == RunRow.id) & (RoundRow.round == bindparam("number")))
+    .where(RunRow.id == bindparam("run_id"))
+    .with_for_update(of=RunRow)
+)
+_ROUND = select(RoundRow.queued, RoundRow.needed).where(
+    RoundRow.run == bindparam("run_id"), RoundRow.round == bindparam("number")
+)
+_ENTRIES = select(*_QUEUED, ANSWERS.label("answers"))
+_ENTRY = _ENTRIES.where(_QUEUED.id == bindparam("case"))
+_DROP_LEASES = delete(LeaseRow).where(
+    LeaseRow.queued_case == bindparam("case"),
+    (LeaseRow.reader == bindparam("who")) | (LeaseRow.expires <= bindparam("now")),
+)
+_ADD_LEASE = insert(LeaseRow)
 
 
 class QueueStore:
@@ -95,7 +139,8 @@ class QueueStore:
             Conflict: if this round isn't the one under review, or has open cases and ``early`` is False.
         """
         with self._database.write() as session:
-            info = open_round_row(session, run_id, round)
+            refuse_unless_open(locked_round(session.connection(), run_id, round), run_id, round)
+            info = session.get_one(RoundRow, (run_id, round))
             reviewed = _reviewed(session, run_id).get(round, 0)
             if reviewed < info.queued and not early:
                 raise Conflict(
@@ -140,7 +185,7 @@ class QueueStore:
     def queue_entry(self, run_id: int, round: int, case_id: str) -> QueueEntry:
         """One case of a queue. Raises NotFound if the round or the case in it doesn't exist."""
         with self._database.read() as session:
-            found = _entries(session, run_id, round, QueuedRow.case_id == case_id)
+            found = _entries(session, run_id, round, _QUEUED.case_id == case_id)
             if not found:
                 raise not_queued(run_id, round, case_id)
             return found[0]
@@ -179,41 +224,44 @@ class QueueStore:
         """
         now = datetime.now(UTC)
         with self._database.write() as session:
-            info = open_round_row(session, run_id, round)
-            found = session.scalar(_own_lease(run_id, round, reader, now))
+            connection = session.connection()
+            info = locked_round(connection, run_id, round)
+            refuse_unless_open(info, run_id, round)
+            values = {"run_id": run_id, "number": round, "who": reader, "now": now, "needed": info.needed}
+            found = connection.scalar(_OWN_LEASE, values)
             if found is None:
-                found = session.scalar(_first_free(run_id, round, reader, now, info.needed))
+                found = connection.scalar(_FIRST_FREE, values)
             if found is None:
                 return None
-            session.execute(delete(LeaseRow).where(LeaseRow.queued_case == found, LeaseRow.expires <= now))
+            connection.execute(_DROP_LEASES, {"case": found, "who": reader, "now": now})
             expires = now + timedelta(seconds=seconds)
-            session.merge(LeaseRow(queued_case=found, reader=reader, expires=expires))
-            session.flush()
-            (entry,) = _entries(session, run_id, round, QueuedRow.id == found, reader=reader)
-            return entry
+            connection.execute(_ADD_LEASE, {"queued_case": found, "reader": reader, "expires": expires})
+            row = connection.execute(_ENTRY, {"case": found}).one()
+            return _entry(row, info.queued, info.needed, (expires, reader))
 
 
-def open_round_row(session: Session, run_id: int, round: int) -> RoundRow:
-    """The round under review, its run locked; raises Conflict if the run isn't waiting for answers to this round."""
-    run = locked_run(session, run_id)
-    if run.round != round:
+def locked_round(connection: Connection, run_id: int, round: int) -> Row[*tuple[Any, ...]]:
+    """State and round of a run, and what is known of round ``round`` (NULL if there is none); the run is locked."""
+    known = 0 < run_id < 2**31 and 0 <= round < 2**31
+    row = connection.execute(_LOCKED_ROUND, {"run_id": run_id, "number": round}).one_or_none() if known else None
+    if row is None:
+        raise no_run(run_id)
+    return row
+
+
+def refuse_unless_open(info: Row[*tuple[Any, ...]], run_id: int, round: int) -> None:
+    """Raise Conflict if the run isn't waiting for answers to this round."""
+    if info.round != round:
         raise Conflict(
-            f"Round {round} of run {run_id} isn't under review: the run is at round {run.round}, {run.state}."
+            f"Round {round} of run {run_id} isn't under review: the run is at round {info.round}, {info.state}."
         )
-    info = session.get(RoundRow, (run_id, round))
-    if info is None or info.closed or run.state != RunState.AWAITING_REVIEW:
-        raise Conflict(f"Round {round} of run {run_id} is closed: the run is {run.state} and takes no answers to it.")
-    return info
+    if info.closed is not False or info.state != RunState.AWAITING_REVIEW:
+        raise Conflict(f"Round {round} of run {run_id} is closed: the run is {info.state} and takes no answers to it.")
 
 
 def not_queued(run_id: int, round: int, case_id: str) -> NotFound:
     """The error for a case that isn't in a round's queue."""
     return NotFound(f"The image {case_id!r} isn't in the queue of round {round} of run {run_id}.")
-
-
-def answer_count(case: ColumnElement[int]) -> ColumnElement[int]:
-    """SQL: how many readers have answered a queued case."""
-    return select(func.count()).where(AnswerRow.queued_case == case).correlate(QueuedRow).scalar_subquery()
 
 
 def _queued_row(case: QueuedCase, run_id: int, round: int, position: int) -> QueuedRow:
@@ -232,33 +280,6 @@ def _queued_row(case: QueuedCase, run_id: int, round: int, position: int) -> Que
     )
 
 
-def _own_lease(run_id: int, round: int, reader: str, now: datetime) -> Select[int]:
-    return (
-        select(QueuedRow.id)
-        .join(LeaseRow, LeaseRow.queued_case == QueuedRow.id)
-        .where(QueuedRow.run == run_id, QueuedRow.round == round, LeaseRow.reader == reader, LeaseRow.expires > now)
-        .order_by(QueuedRow.position)
-        .limit(1)
-    )
-
-
-def _first_free(run_id: int, round: int, reader: str, now: datetime, needed: int) -> Select[int]:
-    leased = (
-        select(func.count())
-        .where(LeaseRow.queued_case == QueuedRow.id, LeaseRow.expires > now)
-        .correlate(QueuedRow)
-        .scalar_subquery()
-    )
-    own = select(AnswerRow.event).where(AnswerRow.queued_case == QueuedRow.id, AnswerRow.reader == reader)
-    return (
-        select(QueuedRow.id)
-        .where(QueuedRow.run == run_id, QueuedRow.round == round)
-        .where(answer_count(QueuedRow.id.expression) + leased < needed, ~own.correlate(QueuedRow).exists())
-        .order_by(QueuedRow.position)
-        .limit(1)
-    )
-
-
 def _reviewed(session: Session, run_id: int) -> dict[int, int]:
     """How many cases of each round have all their answers."""
     done = (
@@ -274,34 +295,29 @@ def _reviewed(session: Session, run_id: int) -> dict[int, int]:
     return {int(number): int(count) for number, count in rows}
 
 
-def _entries(
-    session: Session, run_id: int, round: int, *where: ColumnElement[bool], reader: str = ""
-) -> list[QueueEntry]:
-    """The entries of a round; of several live leases on a case, ``reader``'s own is shown, else the last to end."""
-    info = session.get(RoundRow, (run_id, round))
+def _entries(session: Session, run_id: int, round: int, *where: ColumnElement[bool]) -> list[QueueEntry]:
+    connection = session.connection()
+    info = connection.execute(_ROUND, {"run_id": run_id, "number": round}).one_or_none()
     if info is None:
         raise NotFound(f"There is no round {round} of run {run_id}.")
-    members = (QueuedRow.run == run_id, QueuedRow.round == round, *where)
+    members = (_QUEUED.run == run_id, _QUEUED.round == round, *where)
     leases = (
-        select(LeaseRow.queued_case, LeaseRow.reader, LeaseRow.expires)
-        .join(QueuedRow, QueuedRow.id == LeaseRow.queued_case)
+        select(LeaseRow.queued_case, LeaseRow.expires, LeaseRow.reader)
+        .join(QueuedRow, _QUEUED.id == LeaseRow.queued_case)
         .where(*members, LeaseRow.expires > datetime.now(UTC))
+        .order_by(LeaseRow.expires)
     )
-    holders: dict[int, tuple[datetime, str]] = {}
-    for case, holder, expires in session.execute(leases):
-        known = holders.get(case)
-        if known is None or holder == reader or (known[1] != reader and known[0] < expires):
-            holders[case] = (expires, holder)
-    query = select(QueuedRow, answer_count(QueuedRow.id.expression)).where(*members).order_by(QueuedRow.position)
-    return [_entry(row, info, int(answers), holders.get(row.id)) for row, answers in session.execute(query)]
+    holders = {case: (expires, holder) for case, expires, holder in connection.execute(leases)}
+    rows = connection.execute(_ENTRIES.where(*members).order_by(_QUEUED.position))
+    return [_entry(row, info.queued, info.needed, holders.get(row.id)) for row in rows]
 
 
-def _entry(row: QueuedRow, info: RoundRow, answers: int, lease: tuple[datetime, str] | None) -> QueueEntry:
+def _entry(row: Row[*tuple[Any, ...]], total: int, needed: int, lease: tuple[datetime, str] | None) -> QueueEntry:
     return QueueEntry(
         run=row.run,
         round=row.round,
         position=row.position,
-        total=info.queued,
+        total=total,
         case_id=row.case_id,
         label=row.label,
         prediction=row.prediction,
@@ -310,8 +326,8 @@ def _entry(row: QueuedRow, info: RoundRow, answers: int, lease: tuple[datetime, 
         reason=row.reason,
         method=row.method,
         layer=row.layer,
-        answers=answers,
-        needed=info.needed,
+        answers=row.answers,
+        needed=needed,
         reader=lease[1] if lease else None,
         lease_expires=lease[0] if lease else None,
     )

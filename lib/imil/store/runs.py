@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from imil.errors import BadInput, Conflict, NotFound
@@ -15,6 +15,10 @@ from imil.store.models import EpochRow, RunRow, ScoreRow
 from imil.store.records import IMIL, NEXT_STATES, EpochMetrics, Run, RunState, Score
 
 _METRICS = ("loss", "accuracy", "auroc", "ece", "brier")
+
+# Built once, because readers wait for them.
+_RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run_id"))
+_NEWEST = select(*RunRow.__table__.c).where(RunRow.kind == bindparam("which")).order_by(RunRow.id.desc()).limit(1)
 
 
 class RunStore:
@@ -76,7 +80,10 @@ class RunStore:
     def run(self, run_id: int) -> Run:
         """Raises NotFound if there is no such run."""
         with self._database.read() as session:
-            return run_record(_get_run(session, run_id, lock=False))
+            row = session.connection().execute(_RUN, {"run_id": run_id}).one_or_none() if _fits(run_id) else None
+            if row is None:
+                raise no_run(run_id)
+            return run_record(row)
 
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
@@ -85,9 +92,8 @@ class RunStore:
 
     def latest_run(self, kind: str = IMIL) -> Run | None:
         """The newest run of a kind, or None."""
-        newest = select(RunRow).where(RunRow.kind == kind).order_by(RunRow.id.desc()).limit(1)
         with self._database.read() as session:
-            row = session.scalar(newest)
+            row = session.connection().execute(_NEWEST, {"which": kind}).one_or_none()
             return None if row is None else run_record(row)
 
     def set_state(
@@ -204,7 +210,10 @@ class RunStore:
 
 def locked_run(session: Session, run_id: int) -> RunRow:
     """The row of a run, locked: every change to a run, its queue and its feedback takes this lock first."""
-    return _get_run(session, run_id, lock=True)
+    row = session.get(RunRow, run_id, with_for_update=True) if _fits(run_id) else None
+    if row is None:
+        raise no_run(run_id)
+    return row
 
 
 def move(row: RunRow, state: RunState) -> None:
@@ -217,7 +226,7 @@ def move(row: RunRow, state: RunState) -> None:
     row.updated = datetime.now(UTC)
 
 
-def run_record(row: RunRow) -> Run:
+def run_record(row: RunRow | Row[*tuple[Any, ...]]) -> Run:
     """The plain record of a row."""
     return Run(
         id=row.id,
@@ -238,12 +247,14 @@ def run_record(row: RunRow) -> Run:
     )
 
 
-def _get_run(session: Session, run_id: int, *, lock: bool) -> RunRow:
-    # Numbers come from clients; the database refuses those that don't fit its column.
-    row = session.get(RunRow, run_id, with_for_update=lock or None) if 0 < run_id < 2**31 else None
-    if row is None:
-        raise NotFound(f"There is no run {run_id} in this study.")
-    return row
+def no_run(run_id: int) -> NotFound:
+    """The error for a run that doesn't exist."""
+    return NotFound(f"There is no run {run_id} in this study.")
+
+
+def _fits(run_id: int) -> bool:
+    """Numbers come from clients; a database refuses those that don't fit its column."""
+    return 0 < run_id < 2**31
 
 
 def _null_if_nan(value: float) -> float | None:
