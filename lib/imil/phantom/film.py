@@ -31,7 +31,9 @@ def develop(rng: np.random.Generator, attenuation: Floats, noise: float) -> Floa
 
 
 def _contrast(picture: Floats, bias: float) -> Floats:
-    """Schlick's bias curve: 0 and 1 stay, 0.5 goes to ``bias`` (Schlick, "Fast Alternatives to Perlin's Bias and Gain
-    Functions", Graphics Gems IV, 1994)."""
+    """Schlick's bias curve: 0 and 1 stay, 0.5 goes to ``bias``.
+
+    Schlick, "Fast Alternatives to Perlin's Bias and Gain Functions", Graphics Gems IV, 1994.
+    """
     slope = np.float32(1 / bias - 2)
     return picture / (slope * (1 - picture) + 1)

@@ -49,7 +49,7 @@ def stored_values(pixels: Floats) -> npt.NDArray[np.uint16]:
 
     A reader that ignores the window shows these too pale, one that ignores MONOCHROME1 shows a negative.
     """
-    values = np.rint(_BLACK - pixels * (_BLACK - _WHITE))
+    values: Floats = np.rint(_BLACK - pixels * (_BLACK - _WHITE))
     values[pixels == 0] = _BEYOND_BLACK
     values[pixels == 1] = _BEYOND_WHITE
     return values.astype(np.uint16)

@@ -4,6 +4,9 @@ A marker is a *stamp* (what it looks like: coverage in [0, 1]) put at a *place* 
 only kind so far is a lead letter in a frame, in an upper corner beside the neck.
 """
 
+from functools import cache
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,18 +33,21 @@ def draw_marker(rng: np.random.Generator, size: int) -> tuple[Floats, Box]:
     return stamp, corner_place(rng, size, stamp.shape[0], right=letter == "R")
 
 
+@cache
 def letter_stamp(letter: str, side: int) -> Floats:
     """(side, side) float32 coverage in [0, 1] of the letter in its frame."""
     axis = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(axis, axis)
     distance = np.full((side, side), np.inf)
     for line in _STROKES[letter]:
-        for start, end in zip(line[:-1], line[1:], strict=True):
+        for start, end in pairwise(line):
             distance = np.minimum(distance, _to_segment(x, y, start, end))
     letter_part = np.clip((_STROKE - distance) * side + 0.5, 0, 1)
     edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y))
     frame_part = np.clip((_RIM - edge) * side + 0.5, 0, 1)
-    return np.maximum(letter_part, frame_part).astype(np.float32)
+    stamp = np.maximum(letter_part, frame_part).astype(np.float32)
+    stamp.setflags(write=False)  # it's shared
+    return stamp
 
 
 def corner_place(rng: np.random.Generator, size: int, side: int, *, right: bool) -> Box:

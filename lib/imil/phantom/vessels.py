@@ -8,7 +8,7 @@ from imil.phantom.fields import Floats, Frame, blur
 _TRUNKS = 11
 _HILA = ((-0.15, -0.02), (0.17, -0.07))
 # For each generation: points along a vessel, lines side by side, their spacing, brightness of the whole.
-_LOOKS = ((80, 5, 0.0035, 0.8), (56, 3, 0.0035, 0.55), (36, 1, 0.0, 0.35))
+_LOOKS = ((56, 4, 0.0045, 0.8), (40, 2, 0.0055, 0.55), (28, 1, 0.0, 0.35))
 _BRIGHTNESS = 0.055
 _BLUR = 0.9
 """Standard deviation of the final blur, in pixels of a 256-pixel film."""

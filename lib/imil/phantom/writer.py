@@ -16,7 +16,7 @@ import numpy.typing as npt
 from imil.cases import Case, write_manifest
 from imil.errors import BadInput
 from imil.phantom.formats import SUFFIXES, Kind, write_bits, write_picture
-from imil.phantom.generate import Phantoms, generate, label_of
+from imil.phantom.series import Phantoms, generate, label_of
 from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 
 Formats = Literal["png", "mixed"]

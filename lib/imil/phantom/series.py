@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from imil.phantom.anatomy import draw_anatomy, draw_pose
 from imil.phantom.disease import draw_disease
-from imil.phantom.fields import Floats, Frame, Pose, stream
+from imil.phantom.fields import Dice, Floats, Frame, Pose, stream
 from imil.phantom.film import develop
 from imil.phantom.marker import Box, burn_in, draw_marker
 from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
@@ -82,15 +82,15 @@ def label_of(index: int, seed: int, prevalence: float) -> str:
 
 
 def _fill(made: Phantoms, row: int, seed: int, index: int, settings: PhantomSettings) -> None:
-    anatomy_rng = stream(seed, index, _ANATOMY)
-    pose = draw_pose(anatomy_rng)
+    dice = Dice(stream(seed, index, _ANATOMY))
+    pose = draw_pose(dice)
     frame = Frame(settings.size, Pose() if settings.registered else pose)
-    anatomy = draw_anatomy(anatomy_rng, frame)
+    anatomy = draw_anatomy(dice, frame)
     attenuation = anatomy.attenuation
     diseased = made.labels[row] == CLASSES[1]
     if diseased:
-        disease_rng = stream(seed, index, _DISEASE)
-        added, made.lesion[row] = draw_disease(disease_rng, frame, anatomy, settings.lesion_contrast)
+        disease_dice = Dice(stream(seed, index, _DISEASE))
+        added, made.lesion[row] = draw_disease(disease_dice, frame, anatomy, settings.lesion_contrast)
         attenuation = attenuation + added
     made.lung[row] = anatomy.lung
     picture = develop(stream(seed, index, _FILM), attenuation, settings.noise)
