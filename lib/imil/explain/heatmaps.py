@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imil.errors import BadInput, NotFound
-from imil.explain.layers import evaluation_mode, target_layer
+from imil.explain.layers import target_layer
+from imil.networks.modes import evaluation_mode
 
 
 class HeatMapMethod(Protocol):
@@ -113,6 +114,7 @@ def heat_maps(
         name, module = target_layer(network, layer, example=images[:1].to(device))
         for start in range(0, len(images), chunk):
             batch = images[start : start + chunk].to(device)
+            batch = batch.clone() if batch.is_inference() else batch
             wanted = None if classes is None else classes[start : start + chunk].to(device, torch.int64)
             raw, used = explain(network, batch, wanted, module)
             _check_finite(raw, start)
@@ -132,10 +134,13 @@ def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_unit_range(maps: Tensor) -> Tensor:
-    """Each map (B, H, W) scaled by ``(x - min) / (max - min)``; a constant map becomes zeros."""
+    """Each map (B, H, W) scaled by ``(x - min) / (max - min)``; a constant map becomes zeros.
+
+    Constant is what differs by rounding errors only, which upsampling makes: a millionth of the largest value.
+    """
     low = maps.amin(dim=(1, 2), keepdim=True)
     spread = maps.amax(dim=(1, 2), keepdim=True) - low
-    constant = spread <= 0
+    constant = spread <= 1e-6 * maps.abs().amax(dim=(1, 2), keepdim=True)
     return torch.where(constant, torch.zeros_like(maps), (maps - low) / torch.where(constant, 1.0, spread))
 
 

@@ -1,9 +1,7 @@
 """Which layer a class-activation map is taken from, and how its output is laid out."""
 
-import contextlib
 import difflib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from imil.errors import BadInput, NotFound
+from imil.networks.modes import evaluation_mode
 
 _DEFAULT_SIZE = 224
 
@@ -87,18 +86,6 @@ def prefix_tokens(network: nn.Module) -> int | None:
     """Number of class and register tokens before the image tokens; None if the network doesn't tell."""
     count = getattr(network, "num_prefix_tokens", None)
     return count if isinstance(count, int) else None
-
-
-@contextlib.contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Within it every module is in evaluation mode; afterwards each has the mode it had."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @dataclass
@@ -191,9 +178,11 @@ def _may_be_target(module: nn.Module, output: Tensor) -> bool:
 def _as_maps(output: Tensor, image_size: tuple[int, int], prefix: int | None) -> Tensor | None:
     """As `as_maps`, but None for an output that hasn't the aspect ratio of the image in any layout."""
     if output.ndim == 4:
-        if _is_grid(output.shape[2], output.shape[3], image_size):
-            return output
-        return output.permute(0, 3, 1, 2) if _is_grid(output.shape[1], output.shape[2], image_size) else None
+        first = _aspect_error(output.shape[2], output.shape[3], image_size)
+        last = _aspect_error(output.shape[1], output.shape[2], image_size)
+        if min(first, last) >= 1:
+            return None
+        return output if first <= last else output.permute(0, 3, 1, 2)
     if output.ndim == 3:
         return _tokens_as_maps(output, image_size, prefix)
     return None
@@ -217,9 +206,9 @@ def _token_grid(count: int, image_size: tuple[int, int]) -> tuple[int, int] | No
     return rows, count // rows
 
 
-def _is_grid(rows: int, cols: int, image_size: tuple[int, int]) -> bool:
-    """Whether rows : cols is the aspect ratio of the image, but for the rounding of less than one position."""
-    return abs(rows * image_size[1] - cols * image_size[0]) < max(image_size)
+def _aspect_error(rows: int, cols: int, image_size: tuple[int, int]) -> float:
+    """How far rows : cols is from the aspect ratio of the image, in positions; rounding makes less than one."""
+    return abs(rows * image_size[1] - cols * image_size[0]) / max(image_size)
 
 
 def _example(network: nn.Module) -> Tensor:

@@ -3,18 +3,18 @@
 timm is imported only when one of its names is asked for: the import takes seconds.
 """
 
-import contextlib
 import difflib
-import inspect
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from imil.errors import BadInput, NotFound
-from imil.networks.weights import downloads_offline_when_unreachable, load_local
+from imil.networks.modes import evaluation_mode
+from imil.networks.weights import hub_offline_when_unreachable, load_local
 
 NetworkFactory = Callable[[int, int], nn.Module]
 """Makes a network with random weights from ``(num_classes, in_chans)``."""
@@ -60,8 +60,8 @@ def create_network(
             torch loaded with ``weights_only=True``). A classifier head with another number of classes starts anew and
             the first convolution is converted to `in_chans`.
         in_chans: channels of the images, 1 for grey ones.
-        image_size: side of the images in pixels. Only networks that are built for one size (vision transformers and
-            their kin) use it; ``None`` builds those for the size timm gives them.
+        image_size: side of the images in pixels. Networks that are built for one size (vision transformers and their
+            kin) are built for this one, and a blank image is tried; ``None`` builds those for the size timm gives them.
 
     Raises:
         NotFound: no network has the name; the sentence names near ones.
@@ -81,6 +81,8 @@ def create_network(
         network = _create_timm(name, num_classes, in_chans, image_size, download=pretrained == TIMM)
     if pretrained not in ("", TIMM):
         load_local(network, Path(pretrained), network_name=name)
+    if image_size is not None:
+        _check_takes(network, name, in_chans, image_size)
     return network
 
 
@@ -109,10 +111,11 @@ def _create_timm(name: str, num_classes: int, in_chans: int, image_size: int | N
     built_for = config.input_size[-1]
     if image_size is not None and config.fixed_input_size and image_size != built_for:
         options["img_size"] = image_size
+    if download:
+        return _download(name, options)
     try:
-        with downloads_offline_when_unreachable() if download else contextlib.nullcontext():
-            network: nn.Module = timm.create_model(name, pretrained=download, **options)
-            return network
+        network: nn.Module = timm.create_model(name, pretrained=False, **options)
+        return network
     except (TypeError, AssertionError, ValueError) as error:
         if "img_size" not in options:
             raise
@@ -120,12 +123,32 @@ def _create_timm(name: str, num_classes: int, in_chans: int, image_size: int | N
             f"The network {name!r} can't be built for images of {image_size} x {image_size} pixels ({_short(error)}); "
             f"set image_size to {built_for} or choose a convolutional network."
         ) from error
-    except (OSError, RuntimeError) as error:
-        if not download:
-            raise
+
+
+def _download(name: str, options: dict[str, Any]) -> nn.Module:
+    import timm
+
+    with hub_offline_when_unreachable() as hub:
+        try:
+            network: nn.Module = timm.create_model(name, pretrained=True, **options)
+            return network
+        except Exception as error:  # timm, the hub's client and the file readers each raise kinds of their own
+            reason = f"{hub.address} can't be reached" if hub.offline else _short(error)
+            raise BadInput(
+                f"timm couldn't get the weights of {name!r} ({reason}); check the network connection, leave pretrained "
+                "empty, or name a local file."
+            ) from error
+
+
+def _check_takes(network: nn.Module, name: str, in_chans: int, image_size: int) -> None:
+    """Run one blank image through the network, so that a size it can't take is told before training starts."""
+    try:
+        with evaluation_mode(network), torch.no_grad():
+            network(torch.zeros(1, in_chans, image_size, image_size))
+    except Exception as error:
         raise BadInput(
-            f"timm couldn't download the weights of {name!r} ({_short(error)}); check the network connection, leave "
-            "pretrained empty, or name a local file."
+            f"The network {name!r} can't take images of {image_size} x {image_size} pixels ({_short(error)}); choose "
+            "another image_size (224 suits most networks) or another network."
         ) from error
 
 
@@ -150,7 +173,8 @@ def _renamed_config(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # timm's note on the new name, which is what is wanted here
         network = timm.create_model(name, pretrained=False)
-    return timm.get_pretrained_cfg(network.pretrained_cfg["architecture"])
+    found = timm.get_pretrained_cfg(network.pretrained_cfg.get("architecture") or name)
+    return found if found is not None else timm.models.PretrainedCfg()
 
 
 def _plain(name: str) -> bool:
@@ -165,6 +189,5 @@ def _unknown(name: str, timm_names: list[str]) -> str:
 
 
 def _short(error: BaseException) -> str:
-    text = inspect.cleandoc(str(error)).splitlines()
-    first = text[0].strip().rstrip(".") if text else ""
-    return first[:200] or type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(". ") if lines else type(error).__name__

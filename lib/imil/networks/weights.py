@@ -5,6 +5,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,16 @@ def convert_input_conv(weight: Tensor, in_chans: int) -> Tensor:
     return weight.repeat(1, repeats, 1, 1)[:, :in_chans] * (channels / in_chans)
 
 
+@dataclass(frozen=True)
+class Hub:
+    """Where timm's weights come from, and whether only the local cache of it is used."""
+
+    address: str
+    offline: bool
+
+
 @contextlib.contextmanager
-def downloads_offline_when_unreachable() -> Iterator[None]:
+def hub_offline_when_unreachable() -> Iterator[Hub]:
     """Within it, downloads of the model hub use the local cache alone if the hub can't be reached.
 
     Without this, the hub's client retries for most of a minute before it says that there is no connection.
@@ -105,9 +114,10 @@ def downloads_offline_when_unreachable() -> Iterator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+    offline = before or not _reachable(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = offline
     try:
-        yield
+        yield Hub(constants.ENDPOINT, offline)
     finally:
         constants.HF_HUB_OFFLINE = before
 
