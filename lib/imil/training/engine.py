@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, Conflict, ImilError
 from imil.networks import create_network, normalisation
+from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.augmentation import create_augmentation
 from imil.training.batches import TORCH_STREAM, Batch, Batches, TrainingData, batch_edges, epoch_seed
@@ -234,13 +235,11 @@ class TrainingEngine:
         return Batches(data, batch_size, 0, 0, mean=self._mean, std=self._std, shuffle=False, device=self.device)
 
     def _logits(self, data: TrainingData) -> Tensor:
-        was_training = self.network.training
-        self.network.eval()
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=self._scaler is not None):
+        autocast = torch.autocast(self.device.type, enabled=self._scaler is not None)
+        with torch.inference_mode(), evaluation_mode(self.network), autocast:
             logits = torch.cat(
                 [self.network(batch["image"]) for batch in self._plain_batches(data, self.settings.batch_size)]
             )
-        self.network.train(was_training)
         logits = logits.float().cpu()
         if not torch.isfinite(logits).all():
             raise ImilError(diverged(f"when predicting after epoch {self.epoch}"))
