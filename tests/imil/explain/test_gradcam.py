@@ -97,7 +97,9 @@ def test_agrees_with_monai(small, images):
     labels = torch.arange(7) % 3
     ours = heat_maps(small, images, labels, layer="features.3").maps
     peer = GradCAM(nn_module=small, target_layers="features.3", postprocessing=lambda raw: raw)
-    theirs = np.concatenate([peer(images[i : i + 1], class_idx=int(labels[i])).numpy()[:, 0] for i in range(7)])
+    theirs = np.concatenate(
+        [peer(images[i : i + 1], class_idx=int(labels[i])).detach().numpy()[:, 0] for i in range(7)]
+    )
     low, high = theirs.min(axis=(1, 2), keepdims=True), theirs.max(axis=(1, 2), keepdims=True)
     assert (high > low).any()
     expected = np.where(high > low, (theirs - low) / np.where(high > low, high - low, 1), 0)
