@@ -4,6 +4,7 @@ MONAI Label's own ``start_server`` works too, but listens on all addresses and m
 """
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="the whole log on the console, too")
     arguments = parser.parse_args()
     study = arguments.study.resolve()
-    _set_environment(study, arguments.host, arguments.port, dict(arguments.conf))
+    _set_environment(study, arguments.port, dict(arguments.conf))
     config = uvicorn.Config(
         "monailabel.app:app",
         host=arguments.host,
@@ -49,7 +50,9 @@ def main() -> None:
         log_config=log_config(log_path(study / STATE_FOLDER), "INFO" if arguments.verbose else "WARNING"),
         access_log=False,
     )
-    _Server(config, study).run()
+    # uvicorn has shut down by then, and hands the signal on.
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(config, study).run()
 
 
 def url(host: str, port: int) -> str:
@@ -57,7 +60,7 @@ def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _set_environment(study: Path, host: str, port: int, conf: dict[str, str]) -> None:
+def _set_environment(study: Path, port: int, conf: dict[str, str]) -> None:
     """MONAI Label's settings, for this process and for those that train: they read them from the environment."""
     os.environ["MONAI_LABEL_APP_DIR"] = str(APP_FOLDER)
     os.environ["MONAI_LABEL_STUDIES"] = str(study)
@@ -67,8 +70,6 @@ def _set_environment(study: Path, host: str, port: int, conf: dict[str, str]) ->
     os.environ.setdefault("MONAI_LABEL_SESSIONS", "false")
     os.environ.setdefault("MONAI_LABEL_AUTO_UPDATE_SCORING", "false")
     os.environ.setdefault("MONAI_LABEL_TRACKING_ENABLED", "false")
-    # Without this, any web page that a reader has open could read the study through the reader's browser.
-    os.environ.setdefault("MONAI_LABEL_CORS_ORIGINS", json.dumps([url(host, port)]))
     # MONAI Label extends the variable for the processes it starts, and fails where there is none.
     os.environ.setdefault("PYTHONPATH", "")
 

@@ -17,8 +17,9 @@ from monailabel.endpoints.scoring import run_method
 from monailabel.endpoints.train import run_model
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
+from monailabel.utils.async_tasks.task import AsyncTask
 
-from imil.errors import BadInput, ImilError, NotFound
+from imil.errors import BadInput, Conflict, ImilError, NotFound
 from monailabel_app.uploads import received_file
 
 MAX_LOG_LINES = 10_000
@@ -100,6 +101,7 @@ def train(
     _refuse_task_options(run_sync=run_sync, enqueue=enqueue)
     request = params or {}
     app_instance().check_train_request(model, request)
+    _refuse_second_task("train")
     return run_model(model, request)
 
 
@@ -118,6 +120,7 @@ def score(method: str, params: dict[str, Any] | None = None, run_sync: bool = Fa
     _refuse_task_options(run_sync=run_sync, enqueue=False)
     request = params or {}
     app_instance().check_scoring_request(method, request)
+    _refuse_second_task("scoring")
     return run_method(method, request)
 
 
@@ -164,3 +167,10 @@ def _refuse_task_options(*, run_sync: bool, enqueue: bool) -> None:
     if run_sync or enqueue:
         name = "run_sync" if run_sync else "enqueue"
         raise BadInput(f"The option {name} isn't offered: one task at a time runs beside the server.")
+
+
+def _refuse_second_task(kind: str) -> None:
+    """MONAI Label would refuse it too, but not in a sentence."""
+    running, _ = AsyncTask.status(kind, check_if_running=True)
+    if running:
+        raise Conflict(f"The last {kind} task is still running; wait until it ends, or stop it with DELETE /{kind}/.")

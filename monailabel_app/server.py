@@ -6,14 +6,18 @@ written, and run in a worker thread, so that a slow request doesn't stop the oth
 """
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from monailabel.config import settings
 from monailabel.interfaces.exception import MONAILabelException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from imil.errors import ImilError
 from monailabel_app.limits import MAX_UPLOAD_BYTES, BodyLimit
@@ -37,7 +41,7 @@ def install(app: FastAPI, log_file: Path, max_upload_bytes: int = MAX_UPLOAD_BYT
     app.add_exception_handler(MONAILabelException, _answer_monailabel_error)
     app.add_exception_handler(json.JSONDecodeError, _answer_broken_json)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
-    app.user_middleware.append(Middleware(BodyLimit, max_upload_bytes=max_upload_bytes))
+    app.user_middleware[:] = [*_origins(app.user_middleware), Middleware(BodyLimit, max_upload_bytes=max_upload_bytes)]
     before = len(app.router.routes)
     app.include_router(checked_routes(log_file))
     # The first route that fits answers, so ours go to the front.
@@ -45,6 +49,22 @@ def install(app: FastAPI, log_file: Path, max_upload_bytes: int = MAX_UPLOAD_BYT
     # Handlers and middleware are read when the stack is built; without one, the next request builds it.
     app.middleware_stack = None
     app.openapi_schema = None
+
+
+def _origins(middleware: Sequence[Middleware]) -> list[Middleware]:
+    """Let only those web pages in that MONAI_LABEL_CORS_ORIGINS names.
+
+    MONAI Label lets every page in if it names none, so any page that a reader has open could read the study through
+    the reader's browser.
+    """
+    origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
+    # The processes that MONAI Label starts fail where this is set: they print their settings as JSON, and can't.
+    os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
+    kept = [entry for entry in middleware if entry.cls is not CORSMiddleware]
+    if not origins:
+        return kept
+    allowed = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    return [allowed, *kept]
 
 
 def _take_from(routes: list[Any], start: int) -> list[Any]:
