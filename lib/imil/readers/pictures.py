@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imil.grid import Grid
 from imil.readers.base import ReaderCase
+from imil.readers.sums import mean_heat
 
 _ANCHORS = np.array([[20, 20, 120], [0, 130, 220], [60, 200, 120], [250, 210, 40], [220, 30, 20]], np.float64)
 """Colours of heat 0, 1/4, 1/2, 3/4 and 1: blue, light blue, green, yellow, red."""
@@ -61,10 +62,8 @@ def terminal_lines(case: ReaderCase, columns: int) -> list[str]:
 def heat_table(case: ReaderCase) -> list[str]:
     """For any terminal: each cell's number and the mean heat in it, in percent, laid out as the grid."""
     rows, cols = case.grid.rows, case.grid.cols
-    heat = _resized(case.heatmap, (case.grid.width, case.grid.height))
-    means = [round(100 * float(heat[case.grid.cell_slices(cell)].mean())) for cell in range(rows * cols)]
     digits = len(str(rows * cols - 1))
-    texts = [f"{cell:>{digits}}: {mean:>3} %" for cell, mean in enumerate(means)]
+    texts = [f"{cell:>{digits}}: {mean:>4.0%}" for cell, mean in enumerate(mean_heat(case))]
     return ["   ".join(texts[row * cols : (row + 1) * cols]) for row in range(rows)]
 
 

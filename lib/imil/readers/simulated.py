@@ -9,6 +9,7 @@ import numpy.typing as npt
 from imil.errors import BadInput
 from imil.grid import Grid
 from imil.readers.base import ReaderCase, Reading
+from imil.readers.sums import cell_sizes, cell_sums, mean_heat
 
 
 class OracleReader:
@@ -43,11 +44,11 @@ class OracleReader:
         lungs = _areas(case.grid, case.lung_mask, case.id)
         if lesion.any():
             chosen = (lesion > 0) & (
-                (lesion >= self.min_share * _areas_of_cells(case.grid)) | (lesion >= self.min_share * lesion.sum())
+                (lesion >= self.min_share * cell_sizes(case.grid)) | (lesion >= self.min_share * lesion.sum())
             )
             target, cells = "the finding", _numbers(chosen, lesion)
         elif lungs.any():
-            chosen = (lungs > 0) & (lungs >= self.lung_share * _areas_of_cells(case.grid))
+            chosen = (lungs > 0) & (lungs >= self.lung_share * cell_sizes(case.grid))
             target, cells = "the lungs", _numbers(chosen, lungs)
         else:
             return Reading("skip", rationale="There is neither a lesion mask nor a lung mask to go by.")
@@ -116,9 +117,7 @@ def place(grid: Grid, cells: Iterable[int]) -> str:
 
 def hottest_cell(case: ReaderCase) -> int:
     """The cell in which the heat map is highest on average; the first of equals."""
-    heat = case.heatmap
-    scale = Grid(case.grid.rows, case.grid.cols, *heat.shape)  # the same cells on the heat map's own pixels
-    return int((_sums(scale, heat) / _areas_of_cells(scale)).argmax())
+    return int(mean_heat(case).argmax())
 
 
 def _sentence(case: ReaderCase, target: str) -> str:
@@ -140,16 +139,7 @@ def _areas(grid: Grid, mask: npt.NDArray[np.uint8] | None, case_id: str) -> npt.
             f"The mask of {case_id!r} is {' x '.join(map(str, mask.shape))} pixels, but its image is {grid.height} x "
             f"{grid.width} (rows x columns)."
         )
-    return _sums(grid, mask != 0)
-
-
-def _areas_of_cells(grid: Grid) -> npt.NDArray[np.float64]:
-    return np.outer(np.diff(grid.row_edges), np.diff(grid.col_edges)).ravel().astype(np.float64)
-
-
-def _sums(grid: Grid, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    by_row = np.add.reduceat(values.astype(np.float64), grid.row_edges[:-1], axis=0)
-    return np.add.reduceat(by_row, grid.col_edges[:-1], axis=1).ravel()
+    return cell_sums(grid, mask != 0)
 
 
 def _numbers(chosen: npt.NDArray[np.bool_], areas: npt.NDArray[np.float64]) -> tuple[int, ...]:

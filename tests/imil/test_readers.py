@@ -1,0 +1,286 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imil.errors import BadInput, ImilError
+from imil.grid import Grid
+from imil.readers import (
+    ConsoleReader,
+    OracleReader,
+    RandomCellsReader,
+    ReaderCase,
+    ReaderLeft,
+    Reading,
+    WrongCellsReader,
+)
+from imil.readers.console import parse
+from imil.readers.pictures import heat_table, side_by_side, terminal_lines
+from imil.readers.simulated import hottest_cell, place
+
+
+def make_case(**overrides) -> ReaderCase:
+    """A 40 x 60 image with a 4 x 4 grid (cells of 10 x 15 pixels); the model looked at cell 15, the bottom right."""
+    heatmap = np.zeros((8, 8), np.float32)
+    heatmap[6:, 6:] = 1
+    values = {
+        "id": "site/a b.png",
+        "image": np.linspace(0, 1, 2400, dtype=np.float32).reshape(40, 60),
+        "heatmap": heatmap,
+        "grid": Grid.square(4, (40, 60)),
+        "label": "normal",
+        "prediction": "tb",
+        "confidence": 0.934,
+        "probabilities": (0.066, 0.934),
+        "classes": ("normal", "tb"),
+    }
+    return ReaderCase(**(values | overrides))
+
+
+def mask(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    painted = np.zeros((40, 60), np.uint8)
+    for top, bottom, left, right in boxes:
+        painted[top:bottom, left:right] = 1
+    return painted
+
+
+# -- simulated readers -------------------------------------------------------------------------------------------------
+
+
+def test_the_oracle_chooses_the_cells_that_the_lesion_touches():
+    # 10 rows x 20 columns: cell 5 gets all of its 150 pixels, cell 6 the other 50 (a third of it).
+    reading = OracleReader().read(make_case(lesion_mask=mask((10, 20, 15, 35))))
+    assert (reading.action, reading.cells) == ("grid", (5, 6))
+
+
+def test_a_sliver_in_a_neighbouring_cell_is_left_out():
+    lesion = mask((10, 20, 15, 31))  # 150 pixels in cell 5, 10 in cell 6: 7 % of the cell, 6 % of the lesion
+    assert OracleReader().read(make_case(lesion_mask=lesion)).cells == (5,)
+    assert OracleReader(min_share=0).read(make_case(lesion_mask=lesion)).cells == (5, 6)
+
+
+def test_a_small_lesion_counts_by_its_own_size():
+    lesion = mask((9, 11, 14, 16))  # one pixel in each of four cells
+    assert OracleReader().read(make_case(lesion_mask=lesion)).cells == (0, 1, 4, 5)
+
+
+def test_if_no_cell_has_enough_the_fullest_is_chosen():
+    lesion = mask((0, 1, 0, 3), (30, 31, 0, 2))
+    assert OracleReader(min_share=1).read(make_case(lesion_mask=lesion)).cells == (0,)
+
+
+def test_a_normal_case_is_judged_by_its_lungs():
+    lungs = mask((0, 20, 0, 15), (20, 22, 0, 15))  # cells 0 and 4 full, a fifth of cell 8
+    reading = OracleReader().read(make_case(lung_mask=lungs, lesion_mask=mask()))
+    assert reading.cells == (0, 4)
+    assert "towards the lungs in the upper left of the image." in reading.rationale
+
+
+def test_without_masks_the_oracle_skips_and_says_why():
+    reading = OracleReader().read(make_case())
+    assert reading.action == "skip"
+    assert "neither a lesion mask nor a lung mask" in reading.rationale
+
+
+def test_the_rationale_has_the_papers_form():
+    reading = OracleReader().read(make_case(lesion_mask=mask((0, 10, 0, 15))))
+    assert reading.rationale == (
+        "The model was focused on the lower right of the image so I switched the focus towards the finding in the "
+        "upper left of the image."
+    )
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(BadInput, match=r"'site/a b.png' is 40 x 40 pixels, but its image is 40 x 60"):
+        OracleReader().read(make_case(lesion_mask=np.ones((40, 40), np.uint8)))
+
+
+@pytest.mark.parametrize("options", [{"min_share": -0.1}, {"lung_share": 1.5}])
+def test_shares_outside_0_to_1_are_refused(options):
+    with pytest.raises(BadInput, match="from 0 to 1"):
+        OracleReader(**options)
+
+
+def test_random_cells_depend_on_seed_and_case_only():
+    readings = [RandomCellsReader(seed=3, count=4).read(make_case(id=case)) for case in "abcabc"]
+    assert readings[:3] == readings[3:]
+    assert len({reading.cells for reading in readings}) == 3
+    assert all(len(set(reading.cells)) == 4 and max(reading.cells) < 16 for reading in readings)
+    assert RandomCellsReader(seed=4).read(make_case(id="a")).cells != readings[0].cells
+
+
+def test_random_cells_are_at_most_all_cells():
+    assert RandomCellsReader(count=99).read(make_case()).cells == tuple(range(16))
+    with pytest.raises(BadInput, match="at least 1"):
+        RandomCellsReader(count=0)
+
+
+def test_wrong_cells_are_the_complement():
+    case = make_case(lesion_mask=mask((10, 20, 15, 35)))
+    assert WrongCellsReader().read(case).cells == tuple(cell for cell in range(16) if cell not in (5, 6))
+
+
+def test_wrong_cells_skip_what_the_oracle_skips_or_takes_whole():
+    assert WrongCellsReader().read(make_case()).action == "skip"
+    assert WrongCellsReader().read(make_case(lesion_mask=mask((0, 40, 0, 60)))).action == "skip"
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([0], "the upper left of the image"),
+        ([15], "the lower right of the image"),
+        ([5, 6, 9, 10], "the centre of the image"),
+        ([4, 8], "the middle left of the image"),
+        ([1, 2], "the upper centre of the image"),
+    ],
+)
+def test_places_in_words(cells, words):
+    assert place(Grid.square(4, (40, 60)), cells) == words
+
+
+def test_the_hottest_cell_is_found_at_the_heat_maps_own_size():
+    assert hottest_cell(make_case()) == 15
+
+
+# -- the console -------------------------------------------------------------------------------------------------------
+
+
+def read(typed: str, **options) -> tuple[Reading, str]:
+    output = io.StringIO()
+    reader = ConsoleReader("ada", stdin=io.StringIO(typed), stdout=output, **options)
+    return reader.read(make_case()), output.getvalue()
+
+
+def test_it_says_what_the_reader_needs_to_know():
+    reading, output = read("5 6\n\n")
+    assert "Case 1: site/a b.png" in output
+    assert "The model says tb (93% sure). The true label is normal." in output
+    assert "15: 100%" in output
+    assert reading == Reading("grid", (5, 6))
+
+
+def test_cells_and_rationale():
+    reading, output = read("6, 5 -15\nThe model was focused on a rib so I switched the focus towards the apex\n")
+    assert reading.cells == (5, 6)
+    assert reading.misleading == (15,)
+    assert reading.rationale == "The model was focused on a rib so I switched the focus towards the apex"
+    assert "so I switched the focus towards" in output
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("s\n", Reading("skip")),
+        ("SKIP\n", Reading("skip")),
+        ("x\nunreadable\n", Reading("exclude", rationale="unreadable")),
+        ("r tb\n\n", Reading("relabel", new_label="tb")),
+        ("relabel TB\n\n", Reading("relabel", new_label="tb")),
+        (" 0\n\n", Reading("grid", (0,))),
+        ("5 5 5\n\n", Reading("grid", (5,))),
+    ],
+)
+def test_commands(typed, expected):
+    assert read(typed)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("\n", "Nothing was typed"),
+        ("16\n", "Cell 16 doesn't exist"),
+        ("5-7\n", "'5-7' isn't a cell number; type numbers from 0 to 15"),
+        ("five\n", "'five' isn't a cell number"),
+        ("5 -5\n", "both as relevant and as misleading"),
+        ("-5\n", "Only misleading cells"),
+        ("r flu\n", "'flu' isn't a class; the classes are normal, tb"),
+        ("r\n", "'' isn't a class"),
+        ("r normal\n", "'normal' already"),
+        ("\u0665\n", "isn't a cell number"),
+        ("9999999999\n", "isn't a cell number"),
+    ],
+)
+def test_what_cannot_be_used_is_explained_and_asked_again(typed, message):
+    reading, output = read(typed + "5\n\n")
+    assert message in output
+    assert "Please try again." in output
+    assert reading == Reading("grid", (5,))
+
+
+def test_help():
+    assert parse("?", make_case()) is None
+    assert "these cells matter" in read("?\ns\n")[1]
+
+
+def test_a_rationale_that_is_too_long_is_asked_again():
+    reading, output = read("5\n" + "x" * 2001 + "\nshort\n")
+    assert "2001 characters; at most 2000" in output
+    assert reading.rationale == "short"
+
+
+@pytest.mark.parametrize("typed", ["", "5\n", "q\n", "5\nQuit\n"])
+def test_leaving_is_clear(typed):
+    with pytest.raises(ReaderLeft, match=r"'site/a b\.png'.*before it stand"):
+        read(typed)
+
+
+def test_a_reader_needs_a_name():
+    with pytest.raises(BadInput, match="no name"):
+        ConsoleReader("  ")
+
+
+def test_names_from_files_cannot_command_the_terminal():
+    output = io.StringIO()
+    ConsoleReader("ada", stdin=io.StringIO("s\n"), stdout=output).read(make_case(id="a\x1b[2Jb", label="no\x07rmal"))
+    assert "a?[2Jb" in output.getvalue()
+    assert "\x1b" not in output.getvalue()
+    assert "\x07" not in output.getvalue()
+
+
+def test_pictures_are_written_under_harmless_names(tmp_path):
+    output = io.StringIO()
+    reader = ConsoleReader("ada", pictures=tmp_path / "pictures", stdin=io.StringIO("s\ns\n"), stdout=output)
+    reader.read(make_case())
+    reader.read(make_case(id="../../etc/passwd"))
+    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert names == ["001-site_a_b.png.png", "002-.._.._etc_passwd.png"]
+    assert f"Picture: {tmp_path / 'pictures' / names[0]}" in output.getvalue()
+    with Image.open(tmp_path / "pictures" / names[0]) as picture:
+        assert picture.size == (2 * 768 + 8, 512)
+
+
+def test_a_picture_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "pictures").write_text("a file")
+    reader = ConsoleReader("ada", pictures=tmp_path / "pictures", stdin=io.StringIO("s\n"), stdout=io.StringIO())
+    with pytest.raises(ImilError, match="can't be written"):
+        reader.read(make_case())
+
+
+def test_the_picture_shows_the_image_then_heat_and_grid():
+    picture = np.asarray(side_by_side(make_case(image=np.full((40, 60), 0.5, np.float32)), min_side=40))
+    assert picture.shape == (40, 128, 3)
+    assert (picture[:, :60] == 128).all()
+    right = picture[:, 68:].astype(int)
+    assert (right[10] == 255).all()  # a grid line
+    cold, hot = right[3, 3], right[38, 58]
+    assert cold[2] > cold[0]  # blue
+    assert hot[0] > hot[2]  # red
+
+
+def test_the_terminal_picture_fits_and_has_the_cell_numbers():
+    lines = terminal_lines(make_case(), columns=80)
+    plain = ["".join(part.split("m", 1)[-1] for part in line.split("\x1b[")) for line in lines]
+    assert all(len(line) == 2 * 39 + 2 for line in plain)
+    assert sum("15" in line for line in plain) == 1
+    assert terminal_lines(make_case(grid=Grid.square(40, (40, 60))), columns=20)
+
+
+def test_the_terminal_picture_is_drawn_when_asked():
+    assert "\N{UPPER HALF BLOCK}" in read("s\n", terminal=True)[1]
+    assert "\N{UPPER HALF BLOCK}" not in read("s\n")[1]
+
+
+def test_the_heat_table_by_hand():
+    table = heat_table(make_case(heatmap=np.array([[0, 1], [0.25, 0.5]], np.float32), grid=Grid.square(2, (2, 2))))
+    assert table == ["0:   0%   1: 100%", "2:  25%   3:  50%"]
