@@ -17,8 +17,7 @@ it starts one from the newest run that has opened a round, resumes it, or is ref
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,26 +41,10 @@ from imil.store import (
     RunState,
     Store,
 )
+from imil.study import Study
 from imil.trainlock import is_held_elsewhere
 
-__all__ = ["CaseFeedback", "Plan", "Rounds", "RunsHome", "StartRequest", "Status"]
-
-
-class RunsHome(Protocol):
-    """What the rules need of a study; `imil.study.Study` has it."""
-
-    @property
-    def state_dir(self) -> Path: ...
-
-    @property
-    def classes(self) -> list[str]: ...
-
-    @property
-    def store(self) -> Store: ...
-
-    def case(self, case_id: str, /) -> Any: ...
-
-    def sha256(self, case_id: str, /) -> str: ...
+__all__ = ["CaseFeedback", "Plan", "Rounds", "StartRequest", "Status"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +91,7 @@ class Plan:
 class Rounds:
     """The rules over one study. Holds no state of its own: several may be used at once, in several processes."""
 
-    def __init__(self, study: RunsHome) -> None:
+    def __init__(self, study: Study) -> None:
         self._study = study
 
     @property
