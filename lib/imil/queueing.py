@@ -59,7 +59,7 @@ def build_queue(
         fill=settings.fill,
         exclude=exclude,
         out_of_fold=out_of_fold,
-        seed=settings.seed,
+        seed=settings.seed + engine.epoch,  # so that random rounds differ from one another
     )
     if not selection.picks:
         return Queue([], selection.message)
