@@ -4,7 +4,10 @@ The grey pipeline is that of DICOM PS3.3: modality transformation (C.11.1), VOI 
 photometric interpretation (C.7.6.3.1.2).
 """
 
+import functools
+import math
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,18 @@ if TYPE_CHECKING:
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1")
+_USED = (
+    *("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "SOPClassUID"),
+    *("BitsAllocated", "BitsStored", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelSpacing", "ImagerPixelSpacing"),
+    *("ImagePlanePixelSpacing", "NominalScannedPixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
+)
+_PROJECTIONS = ("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "12.1", "12.2")
+"""Computed and digital radiography, mammography, intra-oral, angiography, fluoroscopy: storage classes whose
+PixelSpacing may be a calibration at some depth, so that the spacing at the detector counts."""
+_JPEG_FAMILY = "1.2.840.10008.1.2.4."
+"""What the transfer syntaxes of JPEG, JPEG-LS, JPEG 2000 and MPEG begin with."""
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
 _UNDONE = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "PhotometricInterpretation")
 _WINDOW_TOP = 255.0
 
@@ -32,8 +47,8 @@ def read_size(path: Path, name: str) -> tuple[int, int]:
     return _check(_load(path, name, pixels=False), name, pixels=False)
 
 
-def read_grey(path: Path, name: str) -> tuple[npt.NDArray[Any], float | None, float | None]:
-    """The pixels (rows, cols), bigger = brighter, with the values shown as black and white; None where none are given.
+def read_grey(path: Path, name: str) -> tuple[npt.NDArray[Any], float | None, float | None, Geometry]:
+    """The pixels (rows, cols), bigger = brighter, the values shown as black and white (None: not given), the geometry.
 
     A VOI window's output runs from 0 to 255 without rounding, a VOI table's over the range its descriptor names. The
     first of several windows or tables is used, a table before a window; a window whose width makes no sense is ignored.
@@ -49,39 +64,28 @@ def read_grey(path: Path, name: str) -> tuple[npt.NDArray[Any], float | None, fl
     try:
         pixels = _modality(stored, dataset)
         pixels, low, high = _voi(pixels, dataset)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
-        raise BadInput(f"{name} has a rescale, window or lookup table that can't be used: {error}.") from error
+    except Exception as error:  # pydicom raises whatever a damaged table leads it to
+        raise BadInput(f"{name} has a rescale, window or lookup table that can't be used: {_brief(error)}.") from error
     if low is None and pixels is stored and pixels.dtype == np.uint8:
         low, high = 0.0, 255.0
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         pixels, low, high = _inverted(pixels, low, high)
-    return pixels, low, high
+    return pixels, low, high, _geometry(dataset)
 
 
-def header_geometry(path: Path, name: str) -> Geometry:
-    """Spacing, position and orientation by pydicom, for a file whose geometry SimpleITK can't read.
+def read_geometry(path: Path, name: str) -> Geometry:
+    """Spacing, position and orientation from the header, the values that SimpleITK (GDCM) has for the file.
 
     Raises:
         BadInput: if the header can't be read.
     """
-    dataset = _load(path, name, pixels=False)
-    try:
-        down, across = (
-            float(value) for value in dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing") or (1, 1)
-        )
-        origin = tuple(float(value) for value in dataset.get("ImagePositionPatient") or (0, 0, 0))
-        cosines = [float(value) for value in dataset.get("ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)]
-        along_row, along_col = np.array(cosines[:3]), np.array(cosines[3:6])
-        columns = np.stack([along_row, along_col, np.cross(along_row, along_col)], axis=1)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{name} has a spacing, position or orientation that isn't made of numbers.") from error
-    direction = tuple(float(cosine) for cosine in columns.flat)
-    return Geometry((across, down, 1.0), origin, direction, flat_axis=2)
+    return _geometry(_load(path, name, pixels=False))
 
 
 def _load(path: Path, name: str, *, pixels: bool) -> "Dataset":
     import pydicom
 
+    _quieten()
     try:
         with path.open("rb") as file:
             preamble = file.read(132)[128:] == b"DICM"
@@ -90,6 +94,8 @@ def _load(path: Path, name: str, *, pixels: bool) -> "Dataset":
             if syntax in _DEFLATED:  # pydicom would inflate it to any size
                 raise BadInput(f"{name} is stored 'deflated', which isn't supported; save it uncompressed.")
         dataset = pydicom.dcmread(path, force=not preamble, stop_before_pixels=not pixels)
+        for keyword in _USED:  # values are converted when first asked for; damaged ones shall be found here
+            dataset.get(keyword)
     except (BadInput, MemoryError):
         raise
     except Exception as error:  # pydicom raises whatever a damaged byte leads it to
@@ -97,6 +103,12 @@ def _load(path: Path, name: str, *, pixels: bool) -> "Dataset":
     if not preamble:
         _complete(dataset, name)
     return dataset
+
+
+@functools.cache
+def _quieten() -> None:
+    """Silence pydicom on values against the standard: several warnings for each file, which nobody here can mend."""
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def _complete(dataset: "Dataset", name: str) -> None:
@@ -118,13 +130,13 @@ def _check(dataset: "Dataset", name: str, *, pixels: bool) -> tuple[int, int]:
     except (ValueError, TypeError) as error:
         raise BadInput(f"{name} has a header whose Rows, Columns or NumberOfFrames isn't a number.") from error
     if not rows or not cols or (pixels and not any(keyword in dataset for keyword in _PIXELS)):
-        kind = dataset.get("Modality") or "unknown modality"
+        kind = _brief(dataset.get("Modality") or "unknown modality")
         raise BadInput(f"{name} is a DICOM file without pixels ({kind}); leave it out of the study.")
     if frames > 1:
         raise BadInput(
             f"{name} has {frames} frames; only DICOM files with one frame are supported, save it as its own."
         )
-    photometric = str(dataset.get("PhotometricInterpretation") or "none")
+    photometric = _brief(dataset.get("PhotometricInterpretation") or "none")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadInput(
             f"{name} is a colour DICOM file (PhotometricInterpretation {photometric}); MONOCHROME1 or MONOCHROME2 is "
@@ -140,13 +152,13 @@ def _stored_values(dataset: "Dataset", path: Path, name: str) -> npt.NDArray[Any
     except MemoryError:
         raise
     except Exception as error:  # pydicom raises whatever a damaged byte leads it to
-        syntax = dataset.file_meta.get("TransferSyntaxUID")
-        if syntax is None or not syntax.is_compressed:
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID"))
+        if not syntax.startswith(_JPEG_FAMILY):
             raise BadInput(f"{name} is truncated or damaged: {_brief(error)}.") from error
-        return _decode_with_gdcm(dataset, name, str(syntax.name))
+        return _decode_with_gdcm(dataset, name)
 
 
-def _decode_with_gdcm(dataset: "Dataset", name: str, syntax: str) -> npt.NDArray[Any]:
+def _decode_with_gdcm(dataset: "Dataset", name: str) -> npt.NDArray[Any]:
     """Stored values by SimpleITK's GDCM, which decodes what pydicom has no handler for (JPEG lossless, JPEG-LS, ...).
 
     GDCM would rescale and invert, so it gets a copy without the attributes that make it.
@@ -163,6 +175,7 @@ def _decode_with_gdcm(dataset: "Dataset", name: str, syntax: str) -> npt.NDArray
             dataset.save_as(copy, write_like_original=True)
             return itk.read_array(copy, "dicom", name)[0]
     except (ValueError, AttributeError, TypeError) as error:
+        syntax = dataset.file_meta.TransferSyntaxUID.name
         raise BadInput(f"{name} has pixels ({syntax}) that can't be decoded: {_brief(error)}.") from error
     finally:
         for element in kept.values():
@@ -179,7 +192,8 @@ def _modality(stored: npt.NDArray[Any], dataset: "Dataset") -> npt.NDArray[Any]:
     slope, intercept = float(1 if slope is None else slope), float(0 if intercept is None else intercept)
     if (slope, intercept) == (1, 0):
         return stored
-    return (stored * slope + intercept).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (stored * slope + intercept).astype(np.float32)
 
 
 def _voi(pixels: npt.NDArray[Any], dataset: "Dataset") -> tuple[npt.NDArray[Any], float | None, float | None]:
@@ -223,6 +237,34 @@ def _inverted(
     return ((bottom + top) - pixels.astype(np.float64)).astype(np.float32), low, high
 
 
+def _geometry(dataset: "Dataset") -> Geometry:
+    """As GDCM has it: the storage class says which attribute gives the spacing; what makes no sense is ignored."""
+    storage = str(dataset.get("SOPClassUID") or "").removeprefix(_STORAGE)
+    if storage in _PROJECTIONS:
+        sources = ["ImagerPixelSpacing"]
+    elif storage == "481.1":
+        sources = ["ImagePlanePixelSpacing"]
+    else:
+        sources = ["PixelSpacing", *(["NominalScannedPixelSpacing"] if storage == "7" else [])]
+    spacing = next((found for keyword in sources if (found := _numbers(dataset.get(keyword), 2))), (1.0, 1.0))
+    down, across = spacing if min(spacing) > 0 else (1.0, 1.0)
+    origin = _numbers(dataset.get("ImagePositionPatient"), 3) or (0.0, 0.0, 0.0)
+    cosines = np.array(_numbers(dataset.get("ImageOrientationPatient"), 6) or (1.0, 0, 0, 0, 1, 0)).reshape(2, 3)
+    axes = np.stack([*cosines, np.cross(*cosines)], axis=1)
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=0.01):
+        axes = np.eye(3)
+    return Geometry((across, down, 1.0), origin, tuple(float(cosine) for cosine in axes.flat), flat_axis=2)
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...]:
+    """``count`` finite numbers, or none."""
+    try:
+        numbers = tuple(float(number) for number in value)
+    except (TypeError, ValueError):
+        return ()
+    return numbers if len(numbers) == count and all(math.isfinite(number) for number in numbers) else ()
+
+
 def _first(value: Any) -> float | None:
     if value is None or value == "":
         return None
@@ -231,6 +273,7 @@ def _first(value: Any) -> float | None:
     return float(value[0]) if len(value) else None
 
 
-def _brief(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+def _brief(said: object) -> str:
+    """What an error or a header says, fit for a sentence."""
+    text = str(said).strip() or type(said).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text.split("\n")[0])[:200].rstrip(".")

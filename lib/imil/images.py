@@ -69,7 +69,7 @@ def read_image(path: Path, name: str = "") -> Image2D:
     kind = _kind(path, name)
     array, low, high, geometry = _decode(path, kind, name)
     pixels, low, high = _as_float(array, low, high, name)
-    return Image2D(pixels, low, high, geometry or _dicom_geometry(path, name))
+    return Image2D(pixels, low, high, geometry)
 
 
 def read_square(path: Path, size: int, name: str = "") -> npt.NDArray[np.uint8]:
@@ -134,7 +134,9 @@ def read_geometry(path: Path, name: str = "") -> Geometry:
         with _open_picture(path, name) as picture:
             return _picture_geometry(picture)
     if kind == "dicom":
-        return _dicom_geometry(path, name)
+        from imil import dicom
+
+        return dicom.read_geometry(path, name)
     from imil import itk
 
     return itk.read_header(path, kind, name)[1]
@@ -264,8 +266,8 @@ def _kind(path: Path, name: str) -> str:
     raise BadInput(f"{name} has an unknown format; known are PNG, JPEG, DICOM, NIfTI, NRRD and MetaImage (.mha).")
 
 
-def _decode(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], float | None, float | None, Geometry | None]:
-    """Pixels in their own type, black and white where the file fixes them, geometry where it costs nothing."""
+def _decode(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], float | None, float | None, Geometry]:
+    """Pixels in their own type, the values shown as black and white where the file fixes them, the geometry."""
     if kind in ("png", "jpeg"):
         with _open_picture(path, name) as picture:
             array = _loaded(_grey(picture, name), name)
@@ -273,7 +275,7 @@ def _decode(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], float |
     elif kind == "dicom":
         from imil import dicom
 
-        return *dicom.read_grey(path, name), None
+        return dicom.read_grey(path, name)
     else:
         from imil import itk
 
@@ -327,15 +329,6 @@ def _picture_geometry(picture: "Picture") -> Geometry:
     if unit is None or not across or not down:
         return Geometry()
     return Geometry((unit / across, unit / down))
-
-
-def _dicom_geometry(path: Path, name: str) -> Geometry:
-    from imil import dicom, itk
-
-    try:
-        return itk.read_header(path, "dicom", name)[1]
-    except BadInput:  # compressed in a way it doesn't know, or against the standard: the header may still do
-        return dicom.header_geometry(path, name)
 
 
 def _as_float(

@@ -1,27 +1,24 @@
-"""Files that SimpleITK reads and writes: NIfTI, NRRD, MetaImage, and DICOM's geometry; its errors in one sentence.
+"""Files that SimpleITK reads and writes: NIfTI, NRRD, MetaImage, compressed DICOM; its errors in one sentence.
 
 Headers are checked before SimpleITK sees a file: a file must hold its own pixels (a header that points to another file
 could name any file on this machine, and would hash without its pixels), and its header must be of sensible size.
 """
 
-import gzip
 import re
 import secrets
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imil import nifti
 from imil.errors import BadInput
 from imil.geometry import Geometry, check_size, flat_axis
 
 READERS = {"nifti": "NiftiImageIO", "nrrd": "NrrdImageIO", "meta": "MetaImageIO", "dicom": "GDCMImageIO"}
 _FORMATS = {"nifti": "NIfTI", "nrrd": "NRRD", "meta": "MetaImage", "dicom": "DICOM"}
 _MAX_HEADER = 2**20
-_NIFTI_HEADER = 348
 
 
 def read_header(path: Path, kind: str, name: str) -> tuple[tuple[int, int], Geometry]:
@@ -44,6 +41,8 @@ def read_array(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], Geom
     import SimpleITK
 
     reader, shape, geometry = _open(path, kind, name)
+    if kind == "nifti":
+        return nifti.read_pixels(path, name, shape), geometry
     try:
         array: npt.NDArray[Any] = SimpleITK.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
@@ -80,7 +79,7 @@ def _open(path: Path, kind: str, name: str) -> tuple[Any, tuple[int, int], Geome
     import SimpleITK
 
     if kind == "nifti":
-        _check_nifti(path, name)
+        nifti.read_header(path, name)
     elif kind == "nrrd":
         _check_nrrd(path, name)
     elif kind == "meta":
@@ -107,26 +106,6 @@ def _open(path: Path, kind: str, name: str) -> tuple[Any, tuple[int, int], Geome
         reader.GetSpacing()[:used], reader.GetOrigin()[:used], tuple(float(cosine) for cosine in direction.flat), flat
     )
     return reader, (rows, cols), geometry
-
-
-def _check_nifti(path: Path, name: str) -> None:
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            head = (gzip.GzipFile(fileobj=file) if zipped else file).read(_NIFTI_HEADER)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{name} is truncated or damaged: its compressed header can't be read.") from error
-    order = next((order for order in "<>" if struct.unpack(f"{order}i", head[:4].ljust(4))[0] == _NIFTI_HEADER), "")
-    if not order or len(head) < _NIFTI_HEADER:
-        version2 = any(struct.unpack(f"{order}i", head[:4].ljust(4))[0] == 540 for order in "<>")
-        found = "is NIfTI-2; save it as NIfTI-1" if version2 else "isn't a NIfTI file, or its header is cut off"
-        raise BadInput(f"{name} {found}.")
-    if head[344:347] == b"ni1":
-        raise BadInput(f"{name} keeps its pixels in another file (.img); save it as one .nii.gz file.")
-    (offset,) = struct.unpack(f"{order}f", head[108:112])
-    if not 0 <= offset <= _MAX_HEADER:
-        raise BadInput(f"{name} has a header of {offset:.0f} bytes; at most {_MAX_HEADER} are allowed.")
 
 
 def _check_nrrd(path: Path, name: str) -> None:
