@@ -1,6 +1,7 @@
 """One whole round on sample data, over HTTP, with a simulated radiologist: what `make demo` runs."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -20,9 +21,6 @@ import imil
 from imil.errors import BadInput, Conflict, ImilError
 from imil.readers import OracleReader
 from imil.remote import RemoteRounds
-from imil.report import write_report
-from imil.report.html import METRICS, number
-from imil.report.model import TITLES
 from imil.review import review, study_masks
 from imil.serve import free_port, server_command
 from imil.study import Study, create_study
@@ -64,6 +62,8 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
             with _server(study.folder, log, bar) as url:
                 _walk_through(study, url, bar)
             bar.start("report", "Writing the report")
+            from imil.report import write_report
+
             written = write_report(study, report, picture=out / "round.png")
         except ImilError as error:
             raise type(error)(f"The demo stopped: {error} The server's log is {log}.") from error
@@ -90,6 +90,9 @@ def sample_data() -> Path:
 
 def _table(facts: dict[str, Any]) -> Table:
     """Metrics before, after and without feedback."""
+    from imil.report.html import METRICS, number
+    from imil.report.model import TITLES
+
     table = Table(box=box.SIMPLE, title=f"{facts['evaluation']['cases']} {facts['evaluation']['split']} images")
     table.add_column("")
     for title in TITLES.values():
@@ -180,7 +183,7 @@ def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
     """The running server's address; the server and all that it started are stopped at the end, come what may."""
     bar.start("server", "Starting the MONAI Label server")
     port = free_port(HOST, 0)
-    command = server_command(folder, HOST, port)
+    command = server_command(folder, HOST, port, verbose=True)
     with log.open("wb") as output:
         # A process group of its own, so that the processes which train are stopped with it.
         process = subprocess.Popen(
@@ -188,6 +191,8 @@ def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
         )
     try:
         url = f"http://{HOST}:{port}"
+        # Takes seconds, and is needed at the end: done while the other core starts the server.
+        importlib.import_module("imil.report")
         _wait_for(url, process, bar)
         yield url
     finally:
@@ -219,9 +224,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Bar:
-    """One progress bar over all parts, with what is going on."""
+    """One progress bar over all parts, with what is going on; a line for each part where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._progress = Progress(
             TextColumn("{task.description:<42}"),
             BarColumn(bar_width=28),
@@ -247,6 +253,8 @@ class _Bar:
         self._part = part
         self._done = float(sum(PARTS[name] for name in names[: names.index(part)]))
         self._progress.update(self._task, description=description, completed=self._done, detail="")
+        if not self._console.is_terminal:
+            self._console.print(f"{description} ...")
 
     def at(self, value: float, total: float, unit: str) -> None:
         """Where the part stands, e.g. epoch 7 of 24."""

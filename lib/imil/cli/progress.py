@@ -24,8 +24,8 @@ class TrainingBar:
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("{task.description:<22}"),
-            BarColumn(bar_width=30),
+            TextColumn("{task.description:<16}"),
+            BarColumn(bar_width=14),
             MofNCompleteColumn(),
             TextColumn("{task.fields[metrics]}"),
             TimeElapsedColumn(),
@@ -54,7 +54,7 @@ class TrainingBar:
 
 
 def metrics_text(metrics: dict[str, dict[str, float]]) -> str:
-    """Loss and accuracy by split, e.g. ``train: loss 0.41, accuracy 0.86``."""
-    return "; ".join(
-        f"{split}: loss {values['loss']:.3f}, accuracy {values['accuracy']:.3f}" for split, values in metrics.items()
-    )
+    """Training loss and accuracy by split, e.g. ``loss 0.412, accuracy train 0.86, test 0.81``."""
+    loss = [f"loss {values['loss']:.3f}" for split, values in metrics.items() if split == "train"]
+    accuracy = [f"{split} {values['accuracy']:.2f}" for split, values in metrics.items()]
+    return ", ".join([*loss, f"accuracy {', '.join(accuracy)}"])

@@ -50,5 +50,5 @@ def _options(
 def main() -> NoReturn:
     """Run the command line; errors are told by `imil.cli.errors`."""
     with told_in_a_sentence():
-        app()
+        app(prog_name="imil")
     sys.exit(0)

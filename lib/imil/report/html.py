@@ -13,7 +13,7 @@ from imil.report.model import TITLES, CasePictures, Evaluation, ReportData
 METRICS = (
     ("accuracy", "Accuracy", "higher is better"),
     ("auroc", "AUROC", "higher is better"),
-    ("ece", "Expected calibration error", "lower is better"),
+    ("ece", "Calibration error (ECE)", "lower is better"),
     ("brier", "Brier score", "lower is better"),
 )
 ACTIONS = {
@@ -74,7 +74,8 @@ def _figures(data: ReportData) -> list[dict[str, Any]]:
             _group("Calibration", _CALIBRATION_CAPTION, calibration),
         ]
     epochs = [entry["epoch"] for entry in data.facts["rounds"]]
-    splits = list(dict.fromkeys(row.split for rows in data.curves.values() for row in rows))
+    measured = {row.split for rows in data.curves.values() for row in rows}
+    splits = [split for split in ("train", "val", "test") if split in measured]
     curves = [
         (
             figures.curve_figure(data.curves, metric, split, epochs),

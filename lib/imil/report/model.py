@@ -14,7 +14,7 @@ ModelName = Literal["before", "after", "without_feedback"]
 
 TITLES: dict[ModelName, str] = {
     "before": "Before the round",
-    "after": "After, with feedback",
+    "after": "With feedback",
     "without_feedback": "Without feedback",
 }
 

@@ -96,7 +96,7 @@ def round_picture(
 ) -> bytes:
     """The five pictures in one row as PNG, each under its title; for a README or a slide."""
     with rc_context(RC):
-        figure = Figure(figsize=(13, 2.85), dpi=110, layout="constrained")
+        figure = Figure(figsize=(13, 3.0), dpi=110, layout="constrained")
         panels = figure.subplots(1, 5)
         for axes, title in zip(panels, titles, strict=True):
             axes.set_title(title, loc="center")
@@ -125,7 +125,7 @@ def shown_size(rows: int, cols: int) -> tuple[int, int]:
 def fit(pixels: FloatArray, size: tuple[int, int]) -> FloatArray:
     """``pixels`` resized to (rows, cols), antialiased."""
     resized = Image.fromarray(pixels.astype(np.float32), mode="F").resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(resized, np.float32)
+    return np.array(resized, np.float32)
 
 
 def _bytes(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
