@@ -10,7 +10,7 @@ from imil.phantom.fields import Dice, Floats, Frame, smooth_noise
 
 _IN_MASK = 0.25
 """Density from which a pixel belongs to the lesion mask."""
-_ATTENUATION = 0.20
+_ATTENUATION = 0.33
 """Attenuation of a focus of density 1 at lesion_contrast 1."""
 
 

@@ -11,23 +11,31 @@ def develop(rng: np.random.Generator, attenuation: Floats, noise: float) -> Floa
     Quantum noise grows with attenuation, since fewer photons arrive; the grain is the same everywhere. Both are
     given per pixel, whatever the picture's size.
     """
-    picture = attenuation
+    size = attenuation.shape[0]
+    bias, grain = float(rng.uniform(0.42, 0.58)), np.float32(0.010 * noise * rng.uniform(0.7, 1.4))
+    picture = attenuation + smooth_noise(rng, size, 4) * np.float32(0.01)
     if noise:
-        size = picture.shape[0]
-        sharp = np.float32(0.010 * noise * rng.uniform(0.7, 1.4))
-        # Uniform numbers are four times as quick as normal ones; their blurred sums look the same.
-        white = rng.random((size + 2, size + 2), dtype=np.float32)
-        white -= np.float32(0.5)
-        grain = blur(white, 1) * np.float32(3.1) + white[1:-1, 1:-1] * np.float32(1.9)
-        grain *= (picture + np.float32(0.5)) * sharp
-        picture = picture + grain
-    picture = picture + smooth_noise(rng, picture.shape[0], 4) * np.float32(0.01)
+        picture += _quantum_noise(rng, size) * (picture + np.float32(0.5)) * grain
     # Two percentiles of a sparse sample: robust, and what is beyond them is shown as plain black or white.
     low, high = np.percentile(picture[1::3, 1::3], [1.0, 99.7])
     picture -= np.float32(low)
     picture *= np.float32(1 / (high - low))
-    np.clip(picture, 0, 1, out=picture)
-    return _contrast(picture, bias=float(rng.uniform(0.42, 0.58)))
+    np.maximum(picture, 0, out=picture)
+    np.minimum(picture, 1, out=picture)
+    return _contrast(picture, bias)
+
+
+def _quantum_noise(rng: np.random.Generator, size: int) -> Floats:
+    """(size, size) noise of about unit variance, partly blurred by the detector.
+
+    Uniform numbers are four times as quick as normal ones, and sums of them look the same.
+    """
+    white = rng.random((size + 2, size + 2), dtype=np.float32)
+    white -= np.float32(0.5)
+    noise = blur(white, 1)
+    noise *= np.float32(3.1)
+    noise += white[1:-1, 1:-1] * np.float32(1.9)
+    return noise
 
 
 def _contrast(picture: Floats, bias: float) -> Floats:

@@ -1,10 +1,13 @@
 """One phantom picture as a file: the same grey values in each format, up to rounding."""
 
+import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from imil.phantom.fields import Floats
 
@@ -20,6 +23,14 @@ _EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 _UID_SPACE = "imil phantom"
 
 
+def load_libraries(kinds: Iterable[Kind]) -> None:
+    """Imports what the kinds need, before threads do: two at once meet half-imported modules."""
+    needed = {"dicom": "pydicom", "nifti": "imil.itk"}
+    for kind in kinds:
+        if kind in needed:
+            importlib.import_module(needed[kind])
+
+
 def write_picture(path: Path, pixels: Floats, kind: Kind, *, seed: int, index: int) -> None:
     """Writes a picture (rows, cols) of values in [0, 1] that reaches 0 and 1; ``seed`` and ``index`` make its UIDs."""
     if kind == "dicom":
@@ -31,16 +42,12 @@ def write_picture(path: Path, pixels: Floats, kind: Kind, *, seed: int, index: i
         spacing = FILM_WIDTH / pixels.shape[1]
         write_array(path, np.rint(pixels * _LARGEST_NIFTI).astype(np.int16), Geometry((spacing, spacing)))
     else:
-        from PIL import Image
-
         largest, dtype = (65535, np.uint16) if kind == "png16" else (255, np.uint8)
         Image.fromarray(np.rint(pixels * largest).astype(dtype)).save(path)
 
 
 def write_bits(path: Path, mask: npt.NDArray[np.uint8]) -> None:
     """Writes a mask of 0 and 1 as a 1-bit PNG."""
-    from PIL import Image
-
     Image.fromarray(mask * np.uint8(255)).convert("1").save(path, optimize=True)
 
 

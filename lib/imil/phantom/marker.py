@@ -29,7 +29,7 @@ _STROKE, _RIM = 0.055, 0.04
 def draw_marker(rng: np.random.Generator, size: int) -> tuple[Floats, Box]:
     """A random side marker: its coverage and where it goes. R stands at the patient's right, L at the left."""
     letter = "R" if rng.random() < 0.5 else "L"
-    stamp = letter_stamp(letter, max(9, round(_SHARE * size)))
+    stamp = letter_stamp(letter, round(_SHARE * size))
     return stamp, corner_place(rng, size, stamp.shape[0], right=letter == "R")
 
 
@@ -52,8 +52,8 @@ def letter_stamp(letter: str, side: int) -> Floats:
 
 def corner_place(rng: np.random.Generator, size: int, side: int, *, right: bool) -> Box:
     """A box of ``side`` pixels in an upper corner, a little different each time; ``right`` is the patient's right."""
-    top = round(size * rng.uniform(0.02, 0.08))
-    margin = round(size * rng.uniform(0.02, 0.08))
+    top = round(size * rng.uniform(0.012, 0.04))
+    margin = round(size * rng.uniform(0.012, 0.04))
     left = margin if right else size - margin - side
     return top, top + side, left, left + side
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from imil.cases import Case, write_manifest
 from imil.errors import BadInput
-from imil.phantom.formats import SUFFIXES, Kind, write_bits, write_picture
+from imil.phantom.formats import SUFFIXES, Kind, load_libraries, write_bits, write_picture
 from imil.phantom.series import Phantoms, generate, label_of
 from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 
@@ -52,6 +52,7 @@ def write_phantoms(
     check_whole("seed", seed, 0, 2**63 - 1)
     first_test = count - round(count * test_share)
     _check_classes([label_of(index, seed, settings.prevalence) for index in range(count)], first_test)
+    load_libraries({_kind(index, formats) for index in range(count)})
     with _appearing(folder) as unfinished:
         for name in ("images", "masks/lung", "masks/lesion"):
             (unfinished / name).mkdir(parents=True)
@@ -165,9 +166,10 @@ Made by a program; they show no person. The same command makes the same pictures
 
     {command}
 
-`images/` has {len(cases)} frontal chest radiographs of {settings.size} x {settings.size} pixels. Class `tb` has soft
-opacities, mostly in the upper lungs, some with a cavity; class `normal` has none. `masks/lung/` and `masks/lesion/`
-have 1-bit PNG masks, white inside. `manifest.csv` names each picture's label, patient, split and masks.
+- `images/`: {len(cases)} frontal chest radiographs, {settings.size} x {settings.size} pixels. Class `tb` has soft
+  opacities, mostly in the upper lungs, some with a cavity; class `normal` has none.
+- `masks/lung/`, `masks/lesion/`: 1-bit PNG masks, white inside.
+- `manifest.csv`: each picture's label, patient, split and masks.
 
 | split | {CLASSES[0]} | {CLASSES[1]} |
 |---|---|---|
@@ -181,7 +183,7 @@ def _about_markers(settings: PhantomSettings) -> str:
     if settings.shortcut is None:
         return "There are no side markers."
     text = (
-        f"A side marker (R or L, in an upper corner) is a shortcut: in training it is there with probability "
+        f"A side marker (R or L, in an upper corner) is a shortcut: in training it is there with\nprobability "
         f"{settings.shortcut:g} in `tb` and {1 - settings.shortcut:g} in `normal`"
     )
     if settings.test_shortcut is None:
