@@ -311,8 +311,6 @@ def _write(folder: Path, cases: Sequence[Case], info: StudyInfo, hashes: dict[st
         if not state.exists():
             state.mkdir()
             undo.callback(state.rmdir)
-        undo.callback((state / "hashes.json").unlink, missing_ok=True)
-        Hashes.write(state / "hashes.json", hashes)
         if not manifest.exists():
             undo.callback(manifest.unlink, missing_ok=True)
             write_manifest(manifest, cases)
@@ -321,6 +319,8 @@ def _write(folder: Path, cases: Sequence[Case], info: StudyInfo, hashes: dict[st
             write_bytes(backup, manifest.read_bytes())
             undo.callback(backup.replace, manifest)  # a rename works on a full disk, too
             write_manifest(manifest, cases)
+        undo.callback((state / "hashes.json").unlink, missing_ok=True)
+        Hashes.write(state / "hashes.json", hashes)
         write_text(state / "study.json", info.model_dump_json(indent=2) + "\n")
         undo.pop_all()
     (folder / f".{ORIGINAL}").unlink(missing_ok=True)
