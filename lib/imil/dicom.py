@@ -234,7 +234,8 @@ def _inverted(
     bottom, top = (float(pixels.min()), float(pixels.max())) if low is None or high is None else (low, high)
     if pixels.dtype == np.uint8 and bottom + top == 255:
         return 255 - pixels, low, high
-    return ((bottom + top) - pixels.astype(np.float64)).astype(np.float32), low, high
+    exact = np.float64 if pixels.dtype.kind in "iu" and pixels.dtype.itemsize > 2 else np.float32
+    return np.subtract(bottom + top, pixels, dtype=exact).astype(np.float32, copy=False), low, high
 
 
 def _geometry(dataset: "Dataset") -> Geometry:
