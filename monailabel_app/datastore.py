@@ -109,7 +109,8 @@ class ImilDatastore(Datastore):
         ]
 
     def status(self) -> dict[str, Any]:
-        answered = len(self._answers())
+        run = self.study.store.latest_run()
+        answered = sum(info.reviewed for info in self.study.store.rounds(run.id)) if run else 0
         return {"total": len(self.study.cases), "completed": answered, "label_tags": {ANSWER: answered}}
 
     def json(self) -> dict[str, Any]:
@@ -245,10 +246,7 @@ class ImilDatastore(Datastore):
         raise BadInput(_APPEND_ONLY)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """MONAI Label notes here which strategy handed out an image; the lease in the store says that already."""
-        self.study.case(image_id)
-        if set(info) - {"strategy"}:
-            raise BadInput("What is known of an image comes from manifest.csv; change it there and restart the server.")
+        raise BadInput("What is known of an image comes from manifest.csv; change it there and restart the server.")
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         raise BadInput(_APPEND_ONLY)

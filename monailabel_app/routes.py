@@ -4,17 +4,20 @@ They are plain functions, not coroutines: FastAPI runs them in a worker thread.
 """
 
 import json
+import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.logs import get_logs
 from monailabel.endpoints.scoring import run_method
-from monailabel.endpoints.train import run_model
+from monailabel.endpoints.train import run_model, stop
 from monailabel.endpoints.user.auth import RBAC
 from monailabel.interfaces.utils.app import app_instance
 from monailabel.utils.async_tasks.task import AsyncTask
@@ -22,7 +25,11 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from imil.errors import BadInput, Conflict, ImilError, NotFound
 from monailabel_app.uploads import received_file
 
+logger = logging.getLogger(__name__)
+
 MAX_LOG_LINES = 10_000
+STOP_SECONDS = 10.0
+"""For how long a killed training process is waited for."""
 REFUSED: tuple[tuple[tuple[str, ...], str, ImilError], ...] = (
     (("PUT", "DELETE"), "/datastore/", BadInput("The images of a study are fixed; make a new study to change them.")),
     (
@@ -65,8 +72,12 @@ def checked_routes(log_file: Path) -> APIRouter:
     for methods, path, error in REFUSED:
         router.add_api_route(path, _refuse(error), methods=list(methods), include_in_schema=False)
     router.put("/datastore/label", tags=["Datastore"], summary="Save an answer", dependencies=[_ANNOTATOR])(save_label)
+    router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The next image", dependencies=[_USER])(
+        next_sample
+    )
     router.post("/train/", include_in_schema=False, dependencies=[_ADMIN])(train_all)
     router.post("/train/{model}", tags=["Train"], summary="Start or continue a run", dependencies=[_ADMIN])(train)
+    router.delete("/train/", tags=["Train"], summary="Stop training", dependencies=[_ADMIN])(stop_training)
     router.post("/infer/{model}", tags=["Infer"], summary="Classify an image", dependencies=[_USER])(infer)
     router.post("/scoring/{method}", tags=["Scoring"], summary="Score a split", dependencies=[_ANNOTATOR])(score)
 
@@ -91,7 +102,15 @@ def save_label(
     """Save a reader's answer for one image of the open round."""
     with received_file(label.file) as path:
         receipt = app_instance().datastore().submit(image, path, tag, json_object(params))
+    logger.info("Answer %d: %r, %d of %d cases left", receipt["event"], image, receipt["remaining"], receipt["total"])
     return receipt | {"image": image, "label": image}
+
+
+def next_sample(strategy: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The next image by a strategy; for ``imil_outlier`` with all that a reader needs, and ``{}`` if there is none."""
+    instance = app_instance()
+    sample = instance.next_sample((params or {}) | {"strategy": strategy})
+    return sample | instance.datastore().get_image_info(sample["id"]) if sample else {}
 
 
 def train(

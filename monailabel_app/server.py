@@ -1,11 +1,12 @@
 """What IMIL adds to MONAI Label's web application: errors as sentences, a limit on uploads, checked routes.
 
-MONAI Label's endpoints stay as they are, with three exceptions: saving a label, starting a task and inference have
-routes of our own under the same paths. They answer the same way, but check the request before anything is started or
-written, and run in a worker thread, so that a slow request doesn't stop the others.
+MONAI Label's endpoints stay as they are, but the next image, saving a label, starting a task and inference have routes
+of our own under the same paths. They answer the same way, but check the request before anything is started or written,
+and run in a worker thread, so that a slow request doesn't stop the others.
 """
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from starlette.middleware.cors import CORSMiddleware
 from imil.errors import ImilError
 from monailabel_app.limits import MAX_UPLOAD_BYTES, BodyLimit
 from monailabel_app.routes import checked_routes
+
+logger = logging.getLogger(__name__)
 
 
 def install(app: FastAPI, log_file: Path, max_upload_bytes: int = MAX_UPLOAD_BYTES) -> None:
@@ -60,7 +63,7 @@ def _origins(middleware: Sequence[Middleware]) -> list[Middleware]:
     origins = [str(origin).rstrip("/") for origin in settings.MONAI_LABEL_CORS_ORIGINS]
     # The processes that MONAI Label starts fail where this is set: they print their settings as JSON, and can't.
     os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
-    kept = [entry for entry in middleware if entry.cls is not CORSMiddleware]
+    kept = [entry for entry in middleware if getattr(entry.cls, "__name__", "") != CORSMiddleware.__name__]
     if not origins:
         return kept
     allowed = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
@@ -73,8 +76,9 @@ def _take_from(routes: list[Any], start: int) -> list[Any]:
     return taken
 
 
-async def _answer_imil_error(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_imil_error(request: Request, error: Exception) -> JSONResponse:
     status = error.status if isinstance(error, ImilError) else 500
+    logger.info("%s %r: %d %r", request.method, request.url.path, status, str(error))
     return JSONResponse({"detail": str(error)}, status)
 
 

@@ -522,3 +522,28 @@ def test_the_rest_of_the_round_and_of_the_run(open_round: Server, tmp_path: Path
     stale = {"id": "a/case 00.png", "run": done["run"], "round": 1}
     refused(open_round.put_label(stale, "late"), 409)
     refused(open_round.post("/train/classifier", json={}), 409, "new_run")
+
+
+@pytest.mark.slow
+def test_a_stopped_training_resumes(open_round: Server) -> None:
+    client = open_round.client("trainer")
+    client.train_start("classifier", SETTINGS | {"new_run": True, "epochs": 5000, "imil_epochs": []})
+    deadline = time.monotonic() + 120
+    while not (run := open_round.run())["training"] or run["epoch"] < 1:
+        assert time.monotonic() < deadline, run
+        time.sleep(0.1)
+    stopped = client.train_stop()
+    assert stopped["status"] == "STOPPED"
+    run = open_round.run()
+    assert (run["state"], run["training"]) == ("training", False)
+    assert "resume" in run["message"]
+    refused(open_round.post("/train/classifier", json={"lr": 0.5}), 400, "lr", "new_run")
+    # What MONAI Label's own clients do: send back the whole config as it was shown.
+    config = open_round.get("/info/").json()["trainers"]["classifier"]["config"]
+    shown = {name: value[0] if isinstance(value, list) else value for name, value in config.items()}
+    client.train_start("classifier", shown)
+    while (now := open_round.run())["epoch"] <= run["epoch"]:
+        assert time.monotonic() < deadline + 120, now
+        time.sleep(0.1)
+    assert now["run"] == run["run"]
+    client.train_stop()

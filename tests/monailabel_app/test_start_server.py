@@ -23,7 +23,8 @@ def test_start_server_serves_a_study_and_leaves_no_files(tmp_path: Path) -> None
         info = server.client().info()
         assert info["strategies"]["imil_outlier"]["run"]["state"] == "none"
         assert server.next_case("ann") == {}
-        assert "Active Learning Request" in server.get("/logs/").text
+        server.put_label({"id": "a/case 00.png", "run": 1, "round": 1}, "ann")
+        assert "/datastore/label" in server.get("/logs/").text
         assert server.post("/train/classifier", json={"epoch": 1}).status_code == 400
     finally:
         stop(server)
