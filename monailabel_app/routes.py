@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
@@ -132,6 +131,18 @@ def train_all(
     request = params or {}
     task = train(model, request.get(model, request), run_sync, enqueue)
     return {model: {"result": task, "detail": None}}
+
+
+def stop_training() -> dict[str, Any] | None:
+    """Kill the training process and wait until it's gone; the run can be resumed from its last epoch.
+
+    Answers with MONAI Label's task, or null if there was none to stop.
+    """
+    task: dict[str, Any] | None = stop()
+    deadline = time.monotonic() + STOP_SECONDS
+    while task is not None and app_instance().rounds.status().training and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return task
 
 
 def score(method: str, params: dict[str, Any] | None = None, run_sync: bool = False) -> dict[str, Any]:
