@@ -120,7 +120,9 @@ def advance(study: Study, plan: Plan, progress: ProgressCallback | None = None) 
             return _Advance(study, run, progress).until_next_stop()
         except Exception as error:
             reason = str(error) if isinstance(error, ImilError) else f"{type(error).__name__}: {error}"
-            study.store.set_state(run.id, RunState.FAILED, message=reason)
+            # What was stored before the error (an opened round, a completed run) stays as it is.
+            if study.store.run(run.id).state is RunState.TRAINING:
+                study.store.set_state(run.id, RunState.FAILED, message=reason)
             raise
 
 
@@ -158,12 +160,15 @@ class _Advance:
                     return self.run
 
     def _saved_state(self) -> dict[str, Any] | None:
-        """The checkpoint to go on from; a comparison run starts from its parent's first round."""
+        """The checkpoint to go on from: the newest there is; a comparison run starts from its parent's first round."""
         if self.path.exists():
             state = checkpoints.load(self.path)
             # A kill may have come after the checkpoint and before the store's row.
             self._record(int(state["epoch"]), state.get("last_metrics", {}))
             return state
+        if self.run.round:
+            # Somebody deleted a damaged one. From the first epoch, feedback would come too early.
+            return checkpoints.load(round_checkpoint_path(self.study, self.run.id, self.run.round))
         if self.run.parent is not None:
             return checkpoints.load(round_checkpoint_path(self.study, self.run.parent, 1))
         return None

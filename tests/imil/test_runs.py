@@ -189,6 +189,16 @@ def test_a_damaged_checkpoint_fails_the_run_in_a_sentence_and_costs_nothing_stor
     assert len(study.store.events(run.id)) == 4
 
 
+def test_without_its_checkpoint_a_run_goes_on_from_its_last_round(study, tmp_path):
+    run = start(study)
+    answer_all(study)
+    twin_folder = tmp_path / "twin"
+    shutil.copytree(study.folder, twin_folder)
+    twin = Study.open(twin_folder)
+    checkpoint_path(twin, run.id).unlink()
+    assert equal(weights(study, go_on(study)), weights(twin, go_on(twin)))
+
+
 def test_a_full_disk_fails_the_run_and_it_can_be_resumed(study):
     resource = pytest.importorskip("resource")
     run = start(study)
@@ -204,6 +214,17 @@ def test_a_full_disk_fails_the_run_and_it_can_be_resumed(study):
         signal.signal(signal.SIGXFSZ, before)
     assert study.store.run(run.id).state is RunState.FAILED
     assert go_on(study).state is RunState.COMPLETED
+
+
+def test_an_error_after_the_round_was_opened_leaves_the_round(study):
+    def interrupt(progress):
+        if progress.phase == "awaiting_review":
+            raise RuntimeError("the terminal is gone")
+
+    plan = Rounds(study).plan(StartRequest(settings=resolve(**SETTINGS)))
+    with pytest.raises(RuntimeError, match="the terminal is gone"):
+        advance(study, plan, interrupt)
+    assert study.store.latest_run().state is RunState.AWAITING_REVIEW
 
 
 def test_two_processes_cannot_train_on_a_study_at_once(study):
