@@ -33,3 +33,9 @@ class TooLarge(ImilError):
     """A request body or file over the stated limit."""
 
     status = 413
+
+
+class Unavailable(ImilError):
+    """Something that this machine can't do now: a full disk, a database that doesn't answer."""
+
+    status = 503

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from imil.errors import BadInput, Conflict
+from imil.errors import BadInput, Conflict, Unavailable
 
 SCHEMA_VERSION = "0001"
 """The newest migration; `Database.open` needs alembic (a second of imports) only where the database is at another."""
@@ -72,13 +72,17 @@ class Database:
 
         Raises:
             Conflict: if another process kept the database locked for too long; nothing was written.
+            Unavailable: if the disk is full or the database doesn't answer; nothing was written.
         """
         try:
             with Session(self._writing) as session, session.begin():
                 yield session
         except OperationalError as error:
             if "locked" not in str(error.orig):
-                raise
+                raise Unavailable(
+                    f"The study's database can't be written ({error.orig}); nothing was written; see that the disk has "
+                    "room and the database answers, then try again."
+                ) from error
             raise Conflict(
                 f"The study's database was locked by another process for {BUSY_SECONDS} seconds; nothing was "
                 "written; try again."

@@ -1,3 +1,4 @@
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sqlalchemy import text
 
-from imil.errors import BadInput, Conflict
+from imil.errors import BadInput, Conflict, Unavailable
 from imil.store import Store, heatmaps, migrations
 from imil.store.database import SCHEMA_VERSION, Database
 from imil.store.models import Base
@@ -169,3 +170,20 @@ def test_damaged_heat_maps_are_refused_without_making_more_than_they_claim() -> 
     ):
         with pytest.raises(BadInput, match="stored heat map"):
             heatmaps.unpack(data, rows, cols)
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_database_whole(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    store = Store.open(f"sqlite:///{tmp_path / 'imil.db'}")
+    run = store.create_run({"epochs": 2, "imil_epochs": []}, ["a", "b"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(Unavailable, match="can't be written"):
+            store.create_run({"epochs": 2, "imil_epochs": [], "note": "x" * 100_000}, ["a", "b"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert [known.id for known in store.runs()] == [run.id]
+    store.close()
