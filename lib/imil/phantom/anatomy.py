@@ -131,13 +131,10 @@ def _soft_tissue(dice: Dice, frame: Frame) -> Floats:
         (bump(v, -0.08 + dice.uniform(-0.03, 0.03), 0.11), hila * bump(u, 0.19, 0.055)),
         (ramp(v, -0.22, -0.45), -pipe * bump(u, dice.uniform(-0.015, 0.005), 0.032)),
     ]
-    return _sum_of_products(terms) + smooth_noise(dice.rng, frame.shape[0], 6) * np.float32(0.018)
-
-
-def _sum_of_products(terms: list[tuple[Floats, Floats]]) -> Floats:
-    """The sum of (over v) x (over u), as a matrix product."""
-    product: Floats = np.stack([over_v for over_v, _ in terms], 1) @ np.stack([over_u for _, over_u in terms])
-    return product
+    field = smooth_noise(dice.rng, frame.shape[0], 6) * np.float32(0.018)
+    for over_v, over_u in terms:
+        field += np.multiply.outer(over_v, over_u)
+    return field
 
 
 def _borders(dice: Dice, v: Floats) -> tuple[Floats, Floats]:

@@ -37,9 +37,9 @@ def spine(dice: Dice, frame: Frame) -> Floats:
     stubs = np.maximum(ramp(u, -0.17, -0.12) * ramp(u, 0.17, 0.12) - column, 0)
     bodies = 1 - np.float32(0.45) * bump(_from_nearest(level + np.float32(0.5)), 0, 0.09)
     processes = bump(_from_nearest(level + np.float32(0.15)), 0, 0.10)
-    over_u = np.stack([column + np.float32(0.35) * rims, np.float32(0.5) * bump(u, 0, 0.018) + np.float32(0.4) * stubs])
-    bone: Floats = dice.single(0.09, 0.13) * np.stack([bodies, processes], 1) @ over_u
-    return bone
+    bone = np.multiply.outer(bodies, column + np.float32(0.35) * rims)
+    bone += np.multiply.outer(processes, np.float32(0.5) * bump(u, 0, 0.018) + np.float32(0.4) * stubs)
+    return bone * dice.single(0.09, 0.13)
 
 
 def ribs(dice: Dice, v: Floats, across: Floats, wall: Floats) -> Floats:

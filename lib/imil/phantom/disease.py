@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imil.phantom.anatomy import Anatomy
-from imil.phantom.fields import Dice, Floats, Frame, smooth_noise
+from imil.phantom.fields import Dice, Floats, Frame, smooth_patch
 
 _IN_MASK = 0.25
 """Density from which a pixel belongs to the lesion mask."""
@@ -86,8 +86,9 @@ def _add_focus(dice: Dice, frame: Frame, focus: Focus, density: Floats, extent: 
     u, v = frame.film_window(rows, columns)
     radius = np.square((u - np.float32(focus.u)) / np.float32(focus.wide))
     radius += np.square((v - np.float32(focus.v)) / np.float32(focus.high))
-    rough = smooth_noise(dice.rng, frame.size, 28, rows, columns)
-    fine = smooth_noise(dice.rng, frame.size, 56, rows, columns)
+    if not radius.size:  # a satellite beyond the film's edge
+        return
+    rough, fine = (smooth_patch(dice.rng, radius.shape, knots) for knots in (5, 10))
     level = 1.15 - radius + 0.28 * rough + 0.12 * fine
     solid = np.clip(level, 0, 1) * np.float32(focus.density)
     if focus.hollow:

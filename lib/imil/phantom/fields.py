@@ -6,11 +6,12 @@ depends on one coordinate is a vector, and then turned onto the film.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import BSpline, PchipInterpolator
+from scipy.sparse import csr_array
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -160,22 +161,26 @@ def _bilinear(flat: Floats, width: int, index: npt.NDArray[np.intp], down: Float
     return upper
 
 
-def smooth_noise(
-    rng: np.random.Generator, size: int, knots: int, rows: slice = slice(None), columns: slice = slice(None)
-) -> Floats:
-    """A random field of about unit variance that varies over ``size / knots`` pixels, or a window of it."""
-    weights = _spline_weights(size, knots)
-    values = rng.standard_normal((weights.shape[1], weights.shape[1]), dtype=np.float32)
-    field: Floats = weights[rows] @ values @ weights[columns].T
+def smooth_noise(rng: np.random.Generator, size: int, knots: int) -> Floats:
+    """(size, size) random field of about unit variance that varies over ``size / knots`` pixels."""
+    return smooth_patch(rng, (size, size), knots)
+
+
+def smooth_patch(rng: np.random.Generator, shape: tuple[int, int], knots: int) -> Floats:
+    """As `smooth_noise`, for any (rows, columns); ``knots`` along each."""
+    down, right = (_spline_weights(side, knots) for side in shape)
+    values = rng.standard_normal((knots + 3, knots + 3), dtype=np.float32)
+    # Dense products would be as quick, but wake BLAS's own threads, which then wait busily beside ours.
+    field: Floats = down @ np.ascontiguousarray((right @ values).T)
     return field
 
 
-@cache
-def _spline_weights(size: int, knots: int) -> Floats:
+@lru_cache(maxsize=256)
+def _spline_weights(size: int, knots: int) -> csr_array:
     """(size, knots + 3) weights of a uniform cubic B-spline, scaled so that unit noise stays near unit variance."""
     where = (np.arange(size) + 0.5) / size * knots
-    weights = BSpline.design_matrix(where, np.arange(-3.0, knots + 4.0), 3).toarray()
-    return np.asarray(weights / np.sqrt((weights**2).sum(axis=1)).mean(), np.float32)
+    weights = BSpline.design_matrix(where, np.arange(-3.0, knots + 4.0), 3)
+    return csr_array(weights / np.sqrt(weights.power(2).sum(axis=1)).mean(), dtype=np.float32)
 
 
 def blur(padded: Floats, passes: int) -> Floats:

@@ -18,6 +18,7 @@ from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 # Each part of a picture has its own random numbers, so that switching one off leaves the others as they were.
 _ANATOMY, _DISEASE, _FILM, _MARKER = range(4)
 _MARKER_BRIGHTNESS = 1.0
+_KEPT_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, 
         marker_box=np.zeros((count, 4), np.int64),
     )
     workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    # glibc hands freed blocks of a picture's size back to the system, and a quarter of the time goes into getting them
+    # again; once a larger block has been freed, it keeps them (mallopt(3), M_MMAP_THRESHOLD).
+    np.empty(_KEPT_BYTES, np.uint8)
 
     def fill(rows: Iterable[int]) -> None:
         for row in rows:

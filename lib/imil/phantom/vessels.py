@@ -78,11 +78,8 @@ def _curves(
     cos, sin, reach = np.cos(angle)[:, None], np.sin(angle)[:, None], length[:, None]
     u = start[:, :1] + reach * (cos * along - sin * bend)
     v = start[:, 1:] + reach * (sin * along + cos * bend)
-    offsets = (np.arange(lines) - (lines - 1) / 2) * spacing
-    return (
-        np.concatenate([u - sin * offset for offset in offsets]),
-        np.concatenate([v + cos * offset for offset in offsets]),
-    )
+    offsets = (np.arange(lines) - (lines - 1) / 2)[:, None, None] * spacing
+    return (u - sin * offsets).reshape(-1, points), (v + cos * offsets).reshape(-1, points)
 
 
 def _splat(frame: Frame, rows: _Values, columns: _Values, weights: _Values, padding: int) -> Floats:
