@@ -19,7 +19,7 @@ COLUMNS = {
     "time": "when it was recorded (UTC, ISO 8601)",
     "effective": "1 for a reader's present answer to the case, 0 for one that was replaced or taken back, and for undo",
     "image": "the image's path inside the study, as in manifest.csv",
-    "label": "the image's label in manifest.csv",
+    "label": "the image's label in manifest.csv; empty, and no mask, if it isn't there any more",
     "reader": "who answered",
     "action": "grid, skip, relabel, exclude or undo",
     "cells": "cells that matter, separated by blanks; numbered row by row from 0, top left first",
@@ -96,8 +96,9 @@ def _rows(study: Study, run_id: int, masks: Path) -> list[dict[str, Any]]:
 
 
 def _row(study: Study, event: Event, effective: bool, masks: Path) -> dict[str, Any]:
+    label = _label(study, event.case_id)
     mask = ""
-    if effective and (event.cells or event.misleading):
+    if label and effective and (event.cells or event.misleading):
         mask = f"masks/{event.id:06d}.png"
         image = study.image_path(event.case_id)
         grid = Grid.square(event.grid_size, images.read_size(image))
@@ -107,7 +108,7 @@ def _row(study: Study, event: Event, effective: bool, masks: Path) -> dict[str, 
         "time": event.time.isoformat(timespec="seconds"),
         "effective": int(effective),
         "image": event.case_id,
-        "label": study.case(event.case_id).label,
+        "label": label,
         "reader": event.reader,
         "action": str(event.action),
         "cells": _numbers(event.cells),
@@ -125,6 +126,14 @@ def _row(study: Study, event: Event, effective: bool, masks: Path) -> dict[str, 
         "heatmap_method": event.heatmap_method,
         "key": event.key,
     }
+
+
+def _label(study: Study, case_id: str) -> str:
+    """The case's label, which is never empty; empty if the case has left the manifest, which takes no answer away."""
+    try:
+        return study.case(case_id).label
+    except NotFound:
+        return ""
 
 
 def _numbers(cells: Iterable[int]) -> str:

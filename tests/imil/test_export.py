@@ -116,6 +116,15 @@ def test_a_failure_leaves_nothing_behind(study, tmp_path):
     assert list((tmp_path / "here").iterdir()) == []
 
 
+def test_a_case_that_left_the_manifest_keeps_its_answers(study, tmp_path):
+    case = answer(study, 0, cells=(5,))
+    lines = study.manifest_path.read_text().splitlines(keepends=True)
+    study.manifest_path.write_text("".join(line for line in lines if not line.startswith(f"{case},")))
+    export_feedback(Study.open(study.folder), tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out")
+    assert [row["image"], row["cells"], row["label"], row["mask"]] == [case, "5", "", ""]
+
+
 def test_an_unknown_run_and_a_study_without_one_are_refused(study, tmp_path, tiny_images):
     with pytest.raises(NotFound):
         export_feedback(study, tmp_path / "out", 99)

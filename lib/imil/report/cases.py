@@ -29,8 +29,13 @@ def gather_cases(
         run: the run.
         after: the model at the end, if the run has one.
         pixels: uint8 (N, S, S) at the network's input size, rows in the order of ``study.cases``.
+
+    Raises:
+        NotFound: if a queued case has left the manifest.
     """
     rows = {case.id: index for index, case in enumerate(study.cases)}
+    for case_id in study.store.queued_case_ids(run.id):
+        study.case(case_id)  # raises NotFound for a case that has left the manifest
     answers = [event for event in study.store.effective(run.id) if event.action in ANSWERED]
     rounds: list[dict[str, Any]] = []
     pictures: Pictures = {}

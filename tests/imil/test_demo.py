@@ -1,0 +1,84 @@
+"""`imil demo` as a real process: its report, and that nothing keeps running afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imil.demo import MARKER, run_demo, sample_data
+from imil.errors import BadInput
+
+
+def processes_on(folder: Path) -> list[str]:
+    """Command lines of the running processes that mention the folder, or work in the demo's server."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if str(folder).encode() in line:
+                found.append((entry / "cmdline").read_text(errors="replace"))
+    return found
+
+
+def start(out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "imil.cli", "demo", "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_sample_data_is_found_and_has_masks():
+    folder = sample_data()
+    assert (folder / "manifest.csv").read_text().startswith("image,label,patient,split,lesion_mask")
+
+
+def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.txt").write_text("mine")
+    with pytest.raises(BadInput, match="isn't from a demo"):
+        run_demo(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["study", "mine.txt"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_demo_leaves_no_server_behind(tmp_path, kind):
+    process = start(tmp_path / "out")
+    wait_for(lambda: "monailabel_app" in "".join(processes_on(tmp_path / "out" / "study")))
+    process.send_signal(kind)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + kind
+    assert "Traceback" not in output
+    wait_for(lambda: not processes_on(tmp_path / "out"), seconds=10)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_demo_ends_with_its_report(tmp_path):
+    out = tmp_path / "out"
+    process = start(out)
+    output, _ = process.communicate(timeout=1700)
+    assert process.returncode == 0, output
+    assert str(out / "report.html") in output.replace("\n", "")
+    facts = json.loads((out / "report.json").read_text())
+    assert facts["state"] == "completed"
+    (entry,) = facts["rounds"]
+    assert entry["reviewed"] == entry["queued"] == 8
+    assert all(case["reader"] == "simulated radiologist" for case in entry["cases"])
+    assert all(facts["metrics"][name] for name in ("before", "after", "without_feedback"))
+    assert (out / MARKER).exists()
+    assert (out / "round.png").stat().st_size > 10_000
+    assert (out / "report.html").stat().st_size < 8_000_000
+    assert processes_on(out) == []
