@@ -5,9 +5,12 @@ MONAI Label's own ``start_server`` works too, but listens on all addresses and m
 
 import argparse
 import contextlib
+import gc
 import json
+import logging
 import os
 import socket
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -28,8 +31,18 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # What is loaded by now stays: the garbage collector needn't walk through it again between two requests.
+            gc.freeze()
             address = url(self.config.host, self.config.port)
             print(f"IMIL serves {self._study} at {address} (stop with Ctrl+C)", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        from monailabel.utils.async_tasks.task import AsyncTask
+
+        # Nobody would read what they print, and that ends them at some point; a killed run resumes where it was.
+        for kind in ("train", "scoring"):
+            AsyncTask.stop(kind)
 
 
 def main() -> None:
@@ -53,6 +66,10 @@ def main() -> None:
     # uvicorn has shut down by then, and hands the signal on.
     with contextlib.suppress(KeyboardInterrupt):
         _Server(config, study).run()
+    # All is written; taking torch and MONAI apart object by object would need seconds more.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def url(host: str, port: int) -> str:

@@ -27,8 +27,8 @@ from monailabel_app.uploads import received_file
 logger = logging.getLogger(__name__)
 
 MAX_LOG_LINES = 10_000
-STOP_SECONDS = 10.0
-"""For how long a killed training process is waited for."""
+STOP_SECONDS = 30.0
+"""For how long a training process that is ending is waited for."""
 REFUSED: tuple[tuple[tuple[str, ...], str, ImilError], ...] = (
     (("PUT", "DELETE"), "/datastore/", BadInput("The images of a study are fixed; make a new study to change them.")),
     (
@@ -119,7 +119,9 @@ def train(
     _refuse_task_options(run_sync=run_sync, enqueue=enqueue)
     request = params or {}
     app_instance().check_train_request(model, request)
+    _wait_for_last_process()
     _refuse_second_task("train")
+    app_instance().check_train_request(model, request)
     return run_model(model, request)
 
 
@@ -199,8 +201,18 @@ def _refuse_task_options(*, run_sync: bool, enqueue: bool) -> None:
         raise BadInput(f"The option {name} isn't offered: one task at a time runs beside the server.")
 
 
+def _wait_for_last_process() -> None:
+    """A process that has done its training takes seconds to end, and MONAI Label starts no other before."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while _running("train") and time.monotonic() < deadline and not app_instance().rounds.status().training:
+        time.sleep(0.05)
+
+
+def _running(kind: str) -> bool:
+    return AsyncTask.status(kind, check_if_running=True)[0] is not None
+
+
 def _refuse_second_task(kind: str) -> None:
     """MONAI Label would refuse it too, but not in a sentence."""
-    running, _ = AsyncTask.status(kind, check_if_running=True)
-    if running:
+    if _running(kind):
         raise Conflict(f"The last {kind} task is still running; wait until it ends, or stop it with DELETE /{kind}/.")
