@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import imil
+from imil.cases import STATE_FOLDER
 from imil.errors import BadInput, Conflict, ImilError
 from imil.readers import OracleReader
 from imil.remote import RemoteRounds
@@ -57,7 +59,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
     log = out / "server.log"
     with _Bar(console) as bar:
         bar.start("study", "Making a study from the sample data")
-        study = _fresh_study(out)
+        study = fresh_study(out, sample_data())
         try:
             with _server(study.folder, log, bar) as url:
                 _walk_through(study, url, bar)
@@ -103,7 +105,12 @@ def _table(facts: dict[str, Any]) -> Table:
     return table
 
 
-def _fresh_study(out: Path) -> Study:
+def fresh_study(out: Path, sample: Path) -> Study:
+    """A new study in ``out``, made of a copy of the sample data; that of an earlier demo is replaced.
+
+    Raises:
+        BadInput: if a study is there that no demo made.
+    """
     folder, marker = out / "study", out / MARKER
     if folder.exists():
         if not marker.exists():
@@ -111,7 +118,8 @@ def _fresh_study(out: Path) -> Study:
         shutil.rmtree(folder)
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    shutil.copytree(sample_data(), folder)
+    # Without the state of a study that somebody may have made of the sample data itself.
+    shutil.copytree(sample, folder, ignore=shutil.ignore_patterns(STATE_FOLDER))
     return create_study(folder, "csv", csv=folder / "manifest.csv")
 
 
@@ -171,11 +179,20 @@ class _Sentences:
             try:
                 return method(*arguments)
             except MONAILabelClientException as error:
-                raise Conflict(f"The server refused {name}: {error.msg}") from error
+                raise Conflict(_detail(str(error.msg))) from error
             except OSError as error:
                 raise Conflict(f"The server doesn't answer any more ({error}).") from error
 
         return call
+
+
+def _detail(message: str) -> str:
+    """The server's sentence in the client's ``Status: 409; Response: {"detail": ...}``."""
+    _, _, answer = message.partition("Response: ")
+    try:
+        return str(json.loads(answer)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return message
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imil.demo import MARKER, run_demo, sample_data
+from imil.demo import MARKER, fresh_study, run_demo, sample_data
 from imil.errors import BadInput
+from imil.study import create_study
 
 
 def processes_on(folder: Path) -> list[str]:
@@ -51,6 +52,17 @@ def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path):
     with pytest.raises(BadInput, match="isn't from a demo"):
         run_demo(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["study", "mine.txt"]
+
+
+def test_the_study_is_fresh_each_time_and_takes_only_images_from_the_sample(tmp_path, tiny_images):
+    used = create_study(tiny_images, "csv")
+    used.store.create_run({"epochs": 2, "imil_epochs": [1], "grid_size": 4}, used.classes)
+    for _ in range(2):
+        study = fresh_study(tmp_path / "out", tiny_images)
+        assert study.store.runs() == []
+        assert [case.id for case in study.cases] == [case.id for case in used.cases]
+        study.store.create_run({"epochs": 2, "imil_epochs": [1], "grid_size": 4}, study.classes)
+        study.store.close()
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

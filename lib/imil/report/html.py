@@ -13,7 +13,7 @@ from imil.report.model import TITLES, CasePictures, Evaluation, ReportData
 METRICS = (
     ("accuracy", "Accuracy", "higher is better"),
     ("auroc", "AUROC", "higher is better"),
-    ("ece", "Calibration error (ECE)", "lower is better"),
+    ("ece", "Calibration error", "ECE, lower is better"),
     ("brier", "Brier score", "lower is better"),
 )
 ACTIONS = {
