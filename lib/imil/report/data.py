@@ -111,7 +111,8 @@ def _models(study: Study, run: Run, comparison: Run | None) -> dict[ModelName, M
         paths["after"] = runs.checkpoint_path(study, run.id)
     if comparison is not None:
         paths["without_feedback"] = runs.checkpoint_path(study, comparison.id)
-    device = run.settings["device"]
+    # Not the very GPU of the run, which this machine needn't have.
+    device = "cpu" if run.settings["device"] == "cpu" else "auto"
     return {name: load_model(path, device) for name, path in paths.items()}
 
 
