@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ CAM = "cam"
 ANSWER = "imil"
 """Tag of a reader's answer."""
 FIXED_IMAGES = "The images of a study are fixed; make a new study to change them."
+MAX_SERVED_FILES = 200
+"""Heat maps and masks that are kept to be sent again; they can be made anew."""
+HEAT_MAP_STEPS = 1024
 _APPEND_ONLY = "Answers are never changed or removed; send another one, with replace or with the action 'undo'."
 
 
@@ -35,6 +39,7 @@ class ImilDatastore(Datastore):
         self.study = study
         self.rounds = rounds
         self._files = study.state_dir / "served"
+        self._writing = Lock()
         self.size = cache(self._size)
         self.run = cache(self._run)
 
@@ -205,7 +210,7 @@ class ImilDatastore(Datastore):
 
     def _heat_map_file(self, image_id: str, image_path: Path) -> Path:
         run, number = self._queued_in(image_id)
-        path = self._served(f"{CAM} {run} {number} {image_id}")
+        path = self._served_file(f"{CAM} {run} {number} {image_id}")
         if not path.exists():
             heat_map = self.study.store.heatmap(run, number, image_id)
             write_heat_map(path, heat_map, self.size(image_id), image_path)
@@ -213,15 +218,21 @@ class ImilDatastore(Datastore):
 
     def _mask_file(self, image_id: str, image_path: Path) -> Path:
         event = self._answer(image_id)
-        path = self._served(f"{ANSWER} {event.id}")
+        path = self._served_file(f"{ANSWER} {event.id}")
         if not path.exists():
             grid = Grid.square(event.grid_size, self.size(image_id))
-            path.parent.mkdir(parents=True, exist_ok=True)
             images.write_mask(path, grid.mask(event.cells, event.misleading), image_path)
         return path
 
-    def _served(self, facts: str) -> Path:
-        return self._files / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.nii.gz"
+    def _served_file(self, facts: str) -> Path:
+        """Where the file that shows these facts is, or is to be written; the oldest make room for it."""
+        path = self._files / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.nii.gz"
+        if not path.exists():
+            self._files.mkdir(parents=True, exist_ok=True)
+            files = sorted(self._files.glob("*.nii.gz"), key=lambda file: file.stat().st_mtime)
+            for file in files[: -MAX_SERVED_FILES + 1]:
+                file.unlink(missing_ok=True)
+        return path
 
     # -- refused -----------------------------------------------------------------------------------------------------
 
@@ -259,12 +270,15 @@ class ImilDatastore(Datastore):
 
 
 def write_heat_map(path: Path, heat_map: npt.NDArray[np.float32], size: tuple[int, int], image_path: Path) -> None:
-    """Write a heat map as NIfTI, float32 in [0, 1], stretched bilinearly to ``size`` in the geometry of the image."""
+    """Write a heat map as NIfTI, float32 in [0, 1], stretched bilinearly to ``size`` in the geometry of the image.
+
+    Values are rounded to multiples of 1/1024, which nobody can see, and which makes the file a tenth of the size.
+    """
     rows, cols = size
     picture = Image.fromarray(np.ascontiguousarray(heat_map, np.float32))
     stretched = np.asarray(picture.resize((cols, rows), Image.Resampling.BILINEAR), np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.write_float(path, np.clip(stretched, 0.0, 1.0), image_path)
+    steps = np.float32(HEAT_MAP_STEPS)
+    images.write_float(path, np.clip(np.rint(stretched * steps) / steps, 0, 1), image_path)
 
 
 def _check_tag(tag: str) -> None:

@@ -1,5 +1,6 @@
 """The newest model on one image: `classifier` gives probabilities, `cam` a heat map."""
 
+import os
 import tempfile
 from pathlib import Path
 from threading import Lock
@@ -108,7 +109,9 @@ class CamInfer(_ModelTask):
                 method=method,
                 layer=layer,
             )
-        file = Path(tempfile.mkdtemp(prefix="imil-")) / "cam.nii.gz"
+        handle, name_of_file = tempfile.mkstemp(prefix="imil-", suffix=".nii.gz")
+        os.close(handle)
+        file = Path(name_of_file)
         write_heat_map(file, maps.maps[0], images.read_size(path), path)
         explained = model.classes[int(maps.classes[0])]
         return str(file), {

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from fastapi.responses import Response
 from monailabel.config import settings
+from monailabel.endpoints.datastore import download_label
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.logs import get_logs
 from monailabel.endpoints.scoring import run_method
@@ -71,6 +72,7 @@ def checked_routes(log_file: Path) -> APIRouter:
     for methods, path, error in REFUSED:
         router.add_api_route(path, _refuse(error), methods=list(methods), include_in_schema=False)
     router.put("/datastore/label", tags=["Datastore"], summary="Save an answer", dependencies=[_ANNOTATOR])(save_label)
+    router.get("/datastore/label", tags=["Datastore"], summary="Heat map or mask", dependencies=[_USER])(get_label)
     router.post("/activelearning/{strategy}", tags=["ActiveLearning"], summary="The next image", dependencies=[_USER])(
         next_sample
     )
@@ -103,6 +105,11 @@ def save_label(
         receipt = app_instance().datastore().submit(image, path, tag, json_object(params))
     logger.info("Answer %d: %r, %d of %d cases left", receipt["event"], image, receipt["remaining"], receipt["total"])
     return receipt | {"image": image, "label": image}
+
+
+def get_label(label: str, tag: str) -> Any:
+    """The heat map (``cam``) of a queued image, or the last answer's mask (``imil``), as NIfTI."""
+    return download_label(label, tag)
 
 
 def next_sample(strategy: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
