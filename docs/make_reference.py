@@ -23,6 +23,7 @@ from imil.store.models import Base
 
 DOCS = Path(__file__).resolve().parent
 PICTURE, PICTURE_SOURCE = DOCS / "images" / "round.png", DOCS.parent / "build" / "demo" / "round.png"
+PICTURE_WIDTH = 1200
 HELP_WIDTH = 100
 MADE = "<!-- Made by docs/make_reference.py from the code; change the code, then run `make docs`. -->"
 
@@ -49,10 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def copy_picture(source: Path, target: Path) -> None:
-    """Copy the demo's picture with 256 colours: the repository stays small, and nobody sees the difference."""
+    """Copy the demo's picture at the width that a page shows it in, which keeps the repository small."""
     target.parent.mkdir(exist_ok=True)
     with Image.open(source) as picture:
-        picture.convert("RGB").quantize(256).save(target, optimize=True)
+        size = (PICTURE_WIDTH, round(picture.height * PICTURE_WIDTH / picture.width))
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(target, optimize=True)
 
 
 def pages() -> dict[str, str]:
