@@ -28,7 +28,10 @@ class Augmentation(Protocol):
 
 
 class Affine:
-    """Small rotations, shifts and zooms about the centre, with black outside and bilinear interpolation.
+    """Small rotations, shifts and zooms about the centre, bilinear; what comes in from outside is the image mirrored.
+
+    Black borders instead would be a different kind of image from those that are predicted: batch normalisation then
+    learns statistics that no un-augmented image has.
 
     Args:
         degrees: largest rotation to either side.
@@ -53,7 +56,7 @@ class Affine:
             1,
         )
         positions = functional.affine_grid(theta, list(images.shape), align_corners=False)
-        return functional.grid_sample(images, positions, padding_mode="zeros", align_corners=False)
+        return functional.grid_sample(images, positions, padding_mode="reflection", align_corners=False)
 
 
 AUGMENTATIONS: dict[str, type[Affine]] = {"affine": Affine}
