@@ -9,6 +9,7 @@ round n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what
 follows it, and is brought up to date where a kill came between the two.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ from imil.training.engine import TrainingEngine
 from imil.training.logs import TrainingLogs
 from imil.training.results import EpochResult
 from imil.trainlock import TrainLock
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Model",
@@ -145,6 +148,8 @@ class _Advance:
             {split: split_data(study, self.settings.image_size, split)},
             state=self._saved_state(),
         )
+        for note in self.engine.notes:
+            logger.warning(note)
 
     def until_next_stop(self) -> Run:
         with TrainingLogs(self.path.parent, self.engine.epoch) as logs:
@@ -189,9 +194,10 @@ class _Advance:
 
     def _finish_epoch(self, result: EpochResult, logs: TrainingLogs) -> None:
         metrics = {split: asdict(values) for split, values in result.metrics.items()}
+        # The log first: a resumed run drops its rows after the checkpoint, but couldn't make up for missing ones.
+        logs.write(result)
         checkpoints.save(self.path, self.engine.state_dict() | {"last_metrics": metrics})
         self._record(result.epoch, metrics)
-        logs.write(result)
         self._say("training", epoch=result.epoch, metrics=metrics)
 
     def _record(self, epoch: int, metrics: Mapping[str, Mapping[str, float]]) -> None:
