@@ -155,6 +155,7 @@ class _Advance:
         with TrainingLogs(self.path.parent, self.engine.epoch) as logs:
             while True:
                 feedback = self._apply_feedback()
+                self._say("training")
                 self.engine.fit(self._stop(), on_epoch=lambda result: self._finish_epoch(result, logs))
                 if self._stop() == self.settings.epochs:
                     return self._complete()

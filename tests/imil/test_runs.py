@@ -82,7 +82,7 @@ def test_a_run_stops_for_its_round_and_goes_on_to_the_end(study):
     plan = Rounds(study).plan(StartRequest(settings=resolve(**SETTINGS)))
     run = advance(study, plan, seen.append)
     assert (run.state, run.epoch, run.round) == (RunState.AWAITING_REVIEW, 2, 1)
-    assert [progress.epoch for progress in seen if progress.phase == "training"] == [1, 2]
+    assert [progress.epoch for progress in seen if progress.phase == "training"] == [0, 1, 2]
     queue = study.store.queue(run.id, 1)
     assert len(queue) == 4
     for entry in queue:
