@@ -1,4 +1,4 @@
-"""SHA-256 of a study's files, computed once for each version of a file, and work spread over threads."""
+"""SHA-256 and size of a study's images, found once for each version of a file, and work spread over threads."""
 
 import json
 import os
@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 from imil.errors import BadInput
 from imil.files import sha256_of, write_text
+from imil.images import read_size
 
+_FIELDS = 5  # of an entry in the file
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Hashes:
-    """SHA-256 of files, remembered in a JSON file by their size and time of change."""
+    """SHA-256 and pixel size of image files, remembered in a JSON file by their length and time of change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,6 +29,13 @@ class Hashes:
         Raises:
             BadInput: if a file can't be read.
         """
+        return [str(entry[2]) for entry in self._entries(items)]
+
+    def sizes(self, items: list[tuple[str, Path]]) -> list[tuple[int, int]]:
+        """(rows, cols) of the files, as `of`."""
+        return [(int(entry[3]), int(entry[4])) for entry in self._entries(items)]
+
+    def _entries(self, items: list[tuple[str, Path]]) -> list[list[Any]]:
         if self._known is None:
             self._known = _read_json_object(self._path)
         # One is what each submitted answer asks for: starting threads would take longer than the look-up.
@@ -37,13 +46,13 @@ class Hashes:
         if changed:
             self._known = _read_json_object(self._path) | changed
             self.write(self._path, self._known)
-        return [str(entry[2]) for entry in entries]
+        return entries
 
     @staticmethod
     def entry(path: Path) -> list[Any]:
-        """Size in bytes, time of change in ns, and SHA-256."""
+        """Length in bytes, time of change in ns, SHA-256, and rows and columns in pixels."""
         before = path.stat()
-        return [before.st_size, before.st_mtime_ns, sha256_of(path)]
+        return [before.st_size, before.st_mtime_ns, sha256_of(path), *read_size(path)]
 
     @staticmethod
     def write(path: Path, entries: dict[str, list[Any]]) -> None:
@@ -86,4 +95,4 @@ def _read_json_object(path: Path) -> dict[str, list[Any]]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 3}
+    return {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == _FIELDS}

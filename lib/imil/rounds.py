@@ -117,8 +117,21 @@ class Rounds:
             return self._plan_comparison(request)
         run = self._store.latest_run()
         if request.new_run or (run is None and not request.continue_early):
-            return Plan("start", None, _new_settings(request.settings), newest=run.id if run else 0)
+            settings = _new_settings(request.settings)
+            self._check_grid(settings)
+            return Plan("start", None, settings, newest=run.id if run else 0)
         return self._plan_next(request, run)
+
+    def _check_grid(self, settings: RunSettings) -> None:
+        """Raises BadInput if a training image is too small for the grid: it could be queued, but not answered."""
+        sizes = self._study.training_sizes()
+        if not sizes:
+            return
+        case, shape = min(sizes.items(), key=lambda item: min(item[1]))
+        try:
+            Grid.square(settings.grid_size, shape)
+        except BadInput as error:
+            raise BadInput(f"The training image {case!r} is too small: {error}") from None
 
     def _plan_next(self, request: StartRequest, run: Run | None) -> Plan:
         if run is None:

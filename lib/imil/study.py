@@ -2,7 +2,7 @@
 
     manifest.csv           the ground truth (see `imil.cases`)
     .imil/study.json       what the study is and how it came to be
-    .imil/hashes.json      SHA-256 of each image file, by its size and time of change
+    .imil/hashes.json      SHA-256 and pixel size of each image file, by its length and time of change
     .imil/cache/           decoded images (see `imil.cache`)
     .imil/runs/            one folder for each run
     .imil/imil.db          the store, unless study.json or IMIL_DATABASE names another database
@@ -138,6 +138,15 @@ class Study:
             BadInput: if the file can't be read.
         """
         return self._hashes.of([(case_id, self.image_path(case_id))])[0]
+
+    def training_sizes(self) -> dict[str, tuple[int, int]]:
+        """(rows, cols) of each training image by its id, found again only if the file has changed.
+
+        Raises:
+            BadInput: if a file can't be read.
+        """
+        ids = [case.id for case in self.cases if case.split == "train"]
+        return dict(zip(ids, self._hashes.sizes([(name, self.folder / name) for name in ids]), strict=True))
 
     def pixels(self, size: int, progress: Progress | None = None) -> npt.NDArray[np.uint8]:
         """All images as shown, uint8 (N, size, size), in the order of ``cases``; read-only, memory-mapped and cached.

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from imil.errors import BadInput, Conflict, ImilError
 from imil.rounds import Rounds, StartRequest
@@ -58,10 +59,10 @@ def go_on(study, **flags):
     return advance(study, Rounds(study).plan(StartRequest(**flags)))
 
 
-def answer_all(study, reader="ada", action=Action.GRID, **fields):
+def answer_all(study, reader="ada", action=Action.GRID, cell=5, **fields):
     rounds = Rounds(study)
     while (entry := rounds.next_case(reader)) is not None:
-        cells = () if action in (Action.SKIP, Action.EXCLUDE) else (5, 6)
+        cells = () if action in (Action.SKIP, Action.EXCLUDE) else (cell,)
         new_label = next(name for name in study.classes if name != entry.label) if action is Action.RELABEL else ""
         key = str(uuid.uuid4())
         rounds.submit(
@@ -225,6 +226,19 @@ def test_an_error_after_the_round_was_opened_leaves_the_round(study):
     with pytest.raises(RuntimeError, match="the terminal is gone"):
         advance(study, plan, interrupt)
     assert study.store.latest_run().state is RunState.AWAITING_REVIEW
+
+
+def test_a_training_image_smaller_than_the_grid_is_named_before_anything_is_written(tiny_images):
+    Image.fromarray(np.zeros((1, 1), np.uint8)).save(tiny_images / "images" / "case00.png")
+    manifest = tiny_images / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("p00,train,,masks/lung.png", "p00,train,,"))
+    study = create_study(tiny_images, "csv")
+    with pytest.raises(BadInput, match=r"'images/case00.png' is too small: A grid of 4 x 4 cells doesn't fit"):
+        start(study)
+    assert study.store.latest_run() is None
+    assert start(study, grid_size=1, num_outliers=20).state is RunState.AWAITING_REVIEW
+    answer_all(study, cell=0)
+    assert go_on(study).state is RunState.COMPLETED
 
 
 def test_two_processes_cannot_train_on_a_study_at_once(study):
