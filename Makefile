@@ -40,10 +40,10 @@ check: $(ENVIRONMENT)
 	.venv/bin/lint-imports
 
 test: check
-	$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+	$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: check
-	$(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+	$(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 bench: $(ENVIRONMENT)
 	mkdir -p build/bench
