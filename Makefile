@@ -11,7 +11,7 @@ JOBS ?= 2
 .PHONY: demo test test-all check bench docs lock clean help
 
 help:
-	@echo "make demo      one whole round on sample data, with a report (about 3 minutes)"
+	@echo "make demo      one whole round on sample data, with a report (1 to 3 minutes)"
 	@echo "make test      checks and tests (under 10 minutes)"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make check     lint, format, types, import rules"

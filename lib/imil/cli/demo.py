@@ -11,7 +11,7 @@ def demo(
         Path, typer.Option("--out", help="Folder for the study, the server's log and the report.", file_okay=False)
     ] = Path("build/demo"),
 ) -> None:
-    """Run one whole round on sample data (about 3 minutes).
+    """Run one whole round on sample data (1 to 3 minutes).
 
     It starts the real server, trains, lets a simulated radiologist answer the queue over HTTP, trains on, trains the
     same model without feedback for comparison, and writes the report.
