@@ -47,7 +47,7 @@ test-all: check
 
 bench: $(ENVIRONMENT)
 	mkdir -p build/bench
-	for name in training queue server startup; do \
+	for name in training queue server startup phantom; do \
 	  $(PYTHON) -m benchmarks.$$name --quick --json build/bench/$$name.json || exit 1; \
 	done
 

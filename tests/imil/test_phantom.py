@@ -1,6 +1,8 @@
 """Phantom radiographs: what they promise, how they're written, and that the sample data can be made again."""
 
+import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from PIL import Image
 from scipy.stats import binom
 
 from imil.cases import STATE_FOLDER, class_names, read_manifest
-from imil.errors import BadInput
+from imil.errors import BadInput, ImilError
 from imil.images import read_image, read_mask
 from imil.phantom import CLASSES, Phantoms, PhantomSettings, generate, write_phantoms
+from imil.phantom.processes import for_all
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample-data"
 # The command in sample-data/README.md, as a call.
@@ -297,3 +300,26 @@ def _files(folder: Path) -> set[str]:
     """All files, but for what a study that was made in the folder keeps there."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {name.as_posix() for name in names if name.parts[0] != STATE_FOLDER}
+
+
+def test_many_processes_draw_what_one_does() -> None:
+    settings = PhantomSettings(size=64, shortcut=0.9)
+    together = generate(70, 5, settings)
+    alone = [generate(1, 5, settings, start=number) for number in (0, 1, 33, 69)]
+    for number, single in zip((0, 1, 33, 69), alone, strict=True):
+        np.testing.assert_array_equal(together.pixels[number], single.pixels[0])
+        np.testing.assert_array_equal(together.lesion[number], single.lesion[0])
+        assert together.marker[number] == single.marker[0]
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor does everything in one process")
+def test_a_process_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    parent = os.getpid()
+
+    def work(numbers: Iterable[int]) -> None:
+        if os.getpid() != parent:
+            raise ValueError("no luck today")
+
+    with pytest.raises(ImilError, match="processes that draw phantoms failed"):
+        for_all(work, 1000)
+    assert "no luck today" in capfd.readouterr().err

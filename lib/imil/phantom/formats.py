@@ -48,7 +48,7 @@ def write_picture(path: Path, pixels: Floats, kind: Kind, *, seed: int, index: i
 
 def write_bits(path: Path, mask: npt.NDArray[np.uint8]) -> None:
     """Writes a mask of 0 and 1 as a 1-bit PNG."""
-    Image.fromarray(mask * np.uint8(255)).convert("1").save(path, optimize=True)
+    Image.fromarray(mask * np.uint8(255)).convert("1").save(path)
 
 
 def stored_values(pixels: Floats) -> npt.NDArray[np.uint16]:

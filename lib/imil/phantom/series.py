@@ -1,8 +1,6 @@
 """Makes phantom pictures, several at a time."""
 
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +11,7 @@ from imil.phantom.disease import draw_disease
 from imil.phantom.fields import Dice, Floats, Frame, Pose, stream
 from imil.phantom.film import develop
 from imil.phantom.marker import Box, burn_in, draw_marker
+from imil.phantom.processes import for_all, shared_zeros
 from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 
 # Each part of a picture has its own random numbers, so that switching one off leaves the others as they were.
@@ -57,14 +56,13 @@ def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, 
     check_whole("start", start, 0, 2**31)
     size = settings.size
     made = Phantoms(
-        pixels=np.empty((count, size, size), np.float32),
+        pixels=shared_zeros((count, size, size), np.float32),
         labels=[label_of(start + row, seed, settings.prevalence) for row in range(count)],
-        lesion=np.zeros((count, size, size), np.uint8),
-        lung=np.zeros((count, size, size), np.uint8),
-        marker=np.zeros(count, np.bool_),
-        marker_box=np.zeros((count, 4), np.int64),
+        lesion=shared_zeros((count, size, size), np.uint8),
+        lung=shared_zeros((count, size, size), np.uint8),
+        marker=shared_zeros((count,), np.bool_),
+        marker_box=shared_zeros((count, 4), np.int64),
     )
-    workers = min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
     # glibc hands freed blocks of a picture's size back to the system, and a quarter of the time goes into getting them
     # again; once a larger block has been freed, it keeps them (mallopt(3), M_MMAP_THRESHOLD).
@@ -74,8 +72,7 @@ def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, 
         for row in rows:
             _fill(made, row, seed, start + row, settings)
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(fill, [range(first, count, workers) for first in range(workers)]))
+    for_all(fill, count)
     return made
 
 
