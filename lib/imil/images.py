@@ -174,8 +174,7 @@ def read_mask(
     elif kind in ("nifti", "nrrd"):
         from imil import itk
 
-        _check_shape(name, itk.read_header(path, kind, name)[0], shape)
-        values, _ = itk.read_array(path, kind, name)
+        values, _ = itk.read_array(path, kind, name, lambda found: _check_shape(name, found, shape))
     else:
         raise BadInput(f"The mask {name} is a {kind} file; NIfTI, NRRD or PNG is needed.")
     return _as_labels(values, name)

@@ -6,6 +6,7 @@ could name any file on this machine, and would hash without its pixels), and its
 
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,12 @@ def read_header(path: Path, kind: str, name: str) -> tuple[tuple[int, int], Geom
     return shape, geometry
 
 
-def read_array(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], Geometry]:
+def read_array(
+    path: Path, kind: str, name: str, check: Callable[[tuple[int, int]], None] | None = None
+) -> tuple[npt.NDArray[Any], Geometry]:
     """The pixels (rows, cols) in the type the file has them, scaled as its header says, and the geometry.
+
+    ``check`` is called with (rows, cols) before a pixel is read, and may raise.
 
     Raises:
         BadInput: as `read_header`, and if the pixels are cut off or damaged.
@@ -41,6 +46,8 @@ def read_array(path: Path, kind: str, name: str) -> tuple[npt.NDArray[Any], Geom
     import SimpleITK
 
     reader, shape, geometry = _open(path, kind, name)
+    if check is not None:
+        check(shape)
     if kind == "nifti":
         return nifti.read_pixels(path, name, shape), geometry
     try:
