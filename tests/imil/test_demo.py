@@ -12,6 +12,7 @@ import pytest
 
 from imil.demo import MARKER, fresh_study, run_demo, sample_data
 from imil.errors import BadInput
+from imil.settings import PRESETS
 from imil.study import create_study
 
 
@@ -87,7 +88,7 @@ def test_the_demo_ends_with_its_report(tmp_path):
     facts = json.loads((out / "report.json").read_text())
     assert facts["state"] == "completed"
     (entry,) = facts["rounds"]
-    assert entry["reviewed"] == entry["queued"] == 8
+    assert entry["reviewed"] == entry["queued"] == PRESETS["quick"]["num_outliers"]
     assert all(case["reader"] == "simulated radiologist" for case in entry["cases"])
     assert all(facts["metrics"][name] for name in ("before", "after", "without_feedback"))
     assert (out / MARKER).exists()
