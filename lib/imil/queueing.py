@@ -15,6 +15,7 @@ import torch
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
 from imil.explain import heat_maps
+from imil.files import replacing
 from imil.outliers import folds, select
 from imil.store.records import QueuedCase
 from imil.training.engine import TrainingEngine
@@ -134,7 +135,9 @@ def out_of_fold_probabilities(
             inside = set(part.train.ids)
             part.set_feedback({case: said for case, said in feedback.items() if case in inside}, cursor=0)
             part.fit(engine.epoch)
-            _save_array(done, part.predict(data.subset(held_out)))
+            predicted = part.predict(data.subset(held_out))
+            with replacing(done) as file:
+                np.save(file, predicted, allow_pickle=False)
         stored = np.load(done, allow_pickle=False)
         if stored.shape != (len(held_out), len(engine.classes)):
             raise BadInput(
@@ -143,10 +146,3 @@ def out_of_fold_probabilities(
             )
         probabilities[held_out] = stored
     return probabilities
-
-
-def _save_array(path: Path, array: npt.NDArray[np.float32]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    temporary.replace(path)
