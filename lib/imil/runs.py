@@ -42,7 +42,6 @@ __all__ = [
     "evaluation_split",
     "load_model",
     "round_checkpoint_path",
-    "run_folder",
     "split_data",
 ]
 
@@ -70,19 +69,14 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-def run_folder(study: Study, run_id: int) -> Path:
-    """Where the files of a run are."""
-    return study.runs_dir / str(run_id)
-
-
 def checkpoint_path(study: Study, run_id: int) -> Path:
     """The state after a run's last finished epoch."""
-    return run_folder(study, run_id) / "checkpoint.pt"
+    return study.run_dir(run_id) / "checkpoint.pt"
 
 
 def round_checkpoint_path(study: Study, run_id: int, number: int) -> Path:
     """The state in which a run queued its round ``number``."""
-    return run_folder(study, run_id) / f"round-{number}.pt"
+    return study.run_dir(run_id) / f"round-{number}.pt"
 
 
 def evaluation_split(study: Study) -> str:
