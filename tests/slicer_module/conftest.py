@@ -1,0 +1,8 @@
+"""Makes the Slicer module's own library importable as it is in Slicer: by the module's folder."""
+
+import sys
+from pathlib import Path
+
+MODULE_FOLDER = Path(__file__).resolve().parents[2] / "slicer_module" / "IMIL"
+
+sys.path.insert(0, str(MODULE_FOLDER))
