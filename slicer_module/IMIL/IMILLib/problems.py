@@ -1,0 +1,33 @@
+"""What a reader has to be told, and perhaps to decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DISK, STALE, ANSWERED, TAKEN, TRAINING = "disk", "stale", "answered", "taken", "training"
+"""Kinds besides those of `errors.ServerError`: something can't be kept on disk; the round is over; she has answered
+already; somebody else has the case; training ended with an error."""
+RETRY, REPLACE, DISCARD = "retry", "replace", "discard"
+"""What can be done about an answer that the server refused."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something the reader should know.
+
+    Attributes:
+        kind: one of the above, or a kind of `errors.ServerError`.
+        sentence: for her.
+        key: of the answer it's about, if it's about one.
+        choices: of `RETRY`, `REPLACE`, `DISCARD`; what `review.Review.resolve` takes.
+    """
+
+    kind: str
+    sentence: str
+    key: str = ""
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: Exception) -> Problem:
+        """A failed request or file as a problem."""
+        return cls(getattr(error, "kind", "nonsense"), str(error))
