@@ -9,6 +9,8 @@ DISK, STALE, ANSWERED, TAKEN, TRAINING = "disk", "stale", "answered", "taken", "
 already; somebody else has the case; training ended with an error."""
 RETRY, REPLACE, DISCARD = "retry", "replace", "discard"
 """What can be done about an answer that the server refused."""
+CHOICES = {STALE: (DISCARD,), ANSWERED: (REPLACE, DISCARD)}
+"""What can be done by the kind of refusal; `RETRY` and `DISCARD` for all others."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Problem:
     sentence: str
     key: str = ""
     choices: tuple[str, ...] = ()
+
+    @classmethod
+    def refused(cls, kind: str, sentence: str, key: str) -> Problem:
+        """An answer that the server refused, with what can be done about it."""
+        return cls(kind, sentence, key, CHOICES.get(kind, (RETRY, DISCARD)))
 
     @classmethod
     def of(cls, error: Exception) -> Problem:

@@ -253,8 +253,14 @@ class Review:
         self._sending.resolve(key, choice)
         self.dismiss_problem()
 
+    def show_refused(self) -> None:
+        """Show the oldest answer that the server refused, to be decided on."""
+        entry = next((entry for entry in self.pending if entry.kind), None)
+        if entry is not None:
+            self._show_problem(Problem.refused(entry.kind, entry.problem, entry.answer.key))
+
     def dismiss_problem(self) -> None:
-        """The reader has seen it. The next refused answer, if there is one, is shown then."""
+        """The reader has seen it. A refused answer stays among the pending ones until she decides."""
         shown, self.problem = self.problem, None
         if shown is not None and shown.kind == STALE:
             self.refresh()

@@ -10,7 +10,7 @@ from .i18n import _
 from .images import write_mask
 from .link import CONNECTED, Link
 from .outbox import Outbox, Pending
-from .problems import ANSWERED, DISCARD, DISK, REPLACE, RETRY, STALE, TAKEN, Problem
+from .problems import ANSWERED, DISCARD, DISK, REPLACE, STALE, TAKEN, Problem
 from .records import Queue, Receipt
 
 
@@ -113,7 +113,7 @@ class Sending:
     def _not_sent(self, entry: Pending, error: Exception) -> None:
         self._under_way = ""
         if not isinstance(error, ServerError):
-            self._refused(entry, "rejected", str(error), (RETRY, DISCARD))
+            self._refused(entry, "rejected", str(error))
         elif error.offline:
             self._link.failed(error)
             return
@@ -121,7 +121,7 @@ class Sending:
             self._explain(entry, str(error))
             return
         else:
-            self._refused(entry, error.kind, str(error), (RETRY, DISCARD))
+            self._refused(entry, error.kind, str(error))
         self.send()
 
     def _explain(self, entry: Pending, sentence: str) -> None:
@@ -138,13 +138,12 @@ class Sending:
 
     def _explained(self, entry: Pending, sentence: str, queue: Queue | None) -> None:
         self._under_way = ""
-        kind, choices = _reason(entry, queue)
-        self._refused(entry, kind, sentence, choices)
+        self._refused(entry, _reason(entry, queue), sentence)
         self.send()
 
-    def _refused(self, entry: Pending, kind: str, sentence: str, choices: tuple[str, ...]) -> None:
+    def _refused(self, entry: Pending, kind: str, sentence: str) -> None:
         self._put(entry, replace(entry, kind=kind, problem=sentence))
-        self._on_problem(Problem(kind, sentence, entry.answer.key, choices))
+        self._on_problem(Problem.refused(kind, sentence, entry.answer.key))
 
     def _put(self, old: Pending, new: Pending) -> None:
         """Change an entry in memory and on disk. It's on disk already in its old form, so a full disk loses nothing."""
@@ -165,14 +164,12 @@ class Sending:
         self._on_change()
 
 
-def _reason(entry: Pending, queue: Queue | None) -> tuple[str, tuple[str, ...]]:
-    """What kind of conflict it is, and what the reader can do about it."""
+def _reason(entry: Pending, queue: Queue | None) -> str:
+    """What kind of conflict it is."""
     if queue is None:
-        return "conflict", (RETRY, DISCARD)
+        return "conflict"
     answer = entry.answer
     if (queue.run, queue.round, queue.state) != (answer.run, answer.round, "awaiting_review"):
-        return STALE, (DISCARD,)
+        return STALE
     row = next((row for row in queue.rows if row.id == answer.case_id), None)
-    if row is not None and row.mine:
-        return ANSWERED, (REPLACE, DISCARD)
-    return TAKEN, (RETRY, DISCARD)
+    return ANSWERED if row is not None and row.mine else TAKEN
