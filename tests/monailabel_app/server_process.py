@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from PIL import Image
 
 from imil import images
 from imil.grid import Grid
+from imil.serve import free_port
 from imil.study import Study, create_study
 
 HEIGHT, WIDTH = 40, 48
@@ -140,6 +142,13 @@ def start(command: list[str], study: Path, port: int, log: Path, **options: Any)
             time.sleep(0.1)
     stop(server)
     raise AssertionError(f"no answer after {START_SECONDS} s: {log.read_text()}")
+
+
+def serve(study: Path, log: Path, port: int = 0) -> Server:
+    """Start `imil serve` for a study, by default on any free port."""
+    port = port or free_port("127.0.0.1", 0)
+    command = [sys.executable, "-m", "imil.cli", "serve", str(study), "--port", str(port)]
+    return start(command, study, port, log)
 
 
 def stop(server: Server) -> None:
