@@ -86,8 +86,10 @@ def mark(review: Review, *cells: int) -> None:
 
 def test_connecting_brings_queue_and_first_case(connect: MakeReview) -> None:
     review = connect()
-    assert review.queue is not None and review.queue.total == 8
-    assert review.case is not None and review.case.case.position == 1
+    assert review.queue is not None
+    assert review.queue.total == 8
+    assert review.case is not None
+    assert review.case.case.position == 1
     assert review.case.picture.pixels.shape == (48, 64)
     assert review.case.heat_map.max() == 1.0
     assert review.waiting == ""
@@ -99,11 +101,13 @@ def test_next_case_is_there_at_once_and_the_answer_arrives(connect: MakeReview, 
     mark(review, 5, 6)
     first = review.case.case.id
     review.submit("the model was focused on the marker so I switched the focus to the lung")
-    assert review.case is not None and review.case.case.position == 2  # without any waiting
+    assert review.case is not None
+    assert review.case.case.position == 2
     assert review.pending
     settle(review)
     assert [(event.case_id, event.cells, event.action) for event in events(study)] == [(first, (5, 6), Action.GRID)]
-    assert review.last_receipt is not None and review.last_receipt.remaining == 7
+    assert review.last_receipt is not None
+    assert review.last_receipt.remaining == 7
     assert "marker" in events(study)[0].rationale
 
 
@@ -128,7 +132,9 @@ def test_earlier_answer_can_be_changed(connect: MakeReview, study: Study) -> Non
     review.previous()
     until(review, lambda: review.case is not None and review.case.case.position == 1)
     settle(review)
-    assert review.case.answered and review.case.marks.cells == (1,) and review.case.rationale == "first"
+    assert review.case.answered
+    assert review.case.marks.cells == (1,)
+    assert review.case.rationale == "first"
     mark(review, 2)
     review.submit("second")
     settle(review)
@@ -147,10 +153,12 @@ def test_earlier_answer_is_there_in_a_new_session(connect: MakeReview) -> None:
     settle(first)
     second = connect(folder="other")
     row = next(row for row in second.queue.rows if row.position == 1)
-    assert row.mine and row.action == "grid"
+    assert row.mine
+    assert row.action == "grid"
     second.open(row.id)
     until(second, lambda: second.case is not None and second.case.case.position == 1)
-    assert second.case.marks.cells == (3,) and second.case.rationale == "why"
+    assert second.case.marks.cells == (3,)
+    assert second.case.rationale == "why"
 
 
 def test_skip_relabel_exclude(connect: MakeReview, study: Study) -> None:
@@ -184,7 +192,8 @@ def test_two_readers_never_get_the_same_case(connect: MakeReview, study: Study) 
     answered = [event.case_id for event in events(study)]
     assert len(set(answered)) == len(answered) == 8
     assert {event.reader for event in events(study)} == {"Ada", "Ben"}
-    assert ada.problem is None and ben.problem is None
+    assert ada.problem is None
+    assert ben.problem is None
 
 
 def test_reader_is_told_that_the_rest_is_with_others(connect: MakeReview) -> None:
@@ -213,9 +222,11 @@ def test_answers_wait_for_a_dead_server_and_arrive_once(connect: MakeReview, ser
         review.submit("kept")
         until(review, lambda: review.connection == "offline")
         assert len(review.pending) == 1
-        assert review.problem is not None and "Nothing answers" in review.problem.sentence
+        assert review.problem is not None
+        assert "Nothing answers" in review.problem.sentence
         # The cases fetched ahead can be answered all the same.
-        assert review.case is not None and review.case.case.position == 2
+        assert review.case is not None
+        assert review.case.case.position == 2
         mark(review, 8)
         review.submit()
         assert events(study) == []
@@ -264,7 +275,8 @@ def test_unsubmitted_marks_outlive_the_session(connect: MakeReview) -> None:
         first.pump(0.02)
     second = connect()  # the first was killed
     assert second.case.case.id == first.case.case.id
-    assert second.case.marks.cells == (2, 3) and second.case.rationale == "half a sen"
+    assert second.case.marks.cells == (2, 3)
+    assert second.case.rationale == "half a sen"
     assert second.case.seconds >= 1.0
 
 
@@ -286,10 +298,12 @@ def test_round_closed_by_somebody_else(connect: MakeReview, study: Study) -> Non
     mark(review, 1)
     review.submit()
     until(review, lambda: any(entry.kind for entry in review.pending))
-    assert review.problem.kind == "stale" and review.problem.choices == ("discard",)
+    assert review.problem.kind == "stale"
+    assert review.problem.choices == ("discard",)
     assert "round 1" in review.problem.sentence
     review.resolve(review.problem.key, "discard")
-    assert review.pending == [] and review.problem is None
+    assert review.pending == []
+    assert review.problem is None
     until(review, lambda: review.case is None)
     assert "Training was stopped" in review.waiting
 
@@ -300,7 +314,8 @@ def test_round_closed_while_a_case_is_open(connect: MakeReview, study: Study) ->
     study.store.close_round(study.store.latest_run().id, 1, early=True)
     review.refresh()
     until(review, lambda: review.case is None)
-    assert review.problem.kind == "stale" and "was closed while" in review.problem.sentence
+    assert review.problem.kind == "stale"
+    assert "was closed while" in review.problem.sentence
 
 
 def test_case_answered_in_another_window_can_be_replaced(connect: MakeReview, study: Study) -> None:
@@ -312,7 +327,8 @@ def test_case_answered_in_another_window_can_be_replaced(connect: MakeReview, st
     mark(second, 2)
     second.submit()
     until(second, lambda: any(entry.kind for entry in second.pending))
-    assert second.problem.kind == "answered" and second.problem.choices == ("replace", "discard")
+    assert second.problem.kind == "answered"
+    assert second.problem.choices == ("replace", "discard")
     second.resolve(second.problem.key, "replace")
     settle(second)
     assert [event.cells for event in events(study)] == [(1,), (2,)]
@@ -328,7 +344,8 @@ def test_lost_reservation_is_told(connect: MakeReview, study: Study) -> None:
     mark(ada, 1)
     ada.submit()
     until(ada, lambda: any(entry.kind for entry in ada.pending))
-    assert ada.problem.kind == "taken" and "'Ben'" in ada.problem.sentence
+    assert ada.problem.kind == "taken"
+    assert "'Ben'" in ada.problem.sentence
     assert ada.problem.choices == ("retry", "discard")
     until(ada, lambda: ada.case is not None)  # the way on
 
@@ -342,7 +359,8 @@ def test_nonsense_is_told_in_a_sentence(sessions: list[Review], server: Server, 
         review.connect(proxy.url, "Ada")
         until(review, lambda: review.problem is not None)
         assert review.connection == "disconnected"
-        assert review.problem.sentence.endswith(".") and "Traceback" not in review.problem.sentence
+        assert review.problem.sentence.endswith(".")
+        assert "Traceback" not in review.problem.sentence
 
 
 def test_connecting_needs_a_name_and_an_address(sessions: list[Review], tmp_path: Path) -> None:
