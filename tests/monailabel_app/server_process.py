@@ -113,6 +113,31 @@ def json_params(case: dict[str, Any], reader: str, **params: Any) -> str:
     return json.dumps({"client_id": reader} | defaults | params)
 
 
+def sentence(response: requests.Response) -> str:
+    """The refusal's sentence."""
+    detail = response.json()["detail"]
+    assert isinstance(detail, str)
+    assert "\n" not in detail
+    assert "Traceback" not in detail
+    return detail
+
+
+def refused(response: requests.Response, status: int, *words: str) -> None:
+    """Fails unless the request was refused with this status in a sentence with these words."""
+    assert response.status_code == status, response.text
+    told = sentence(response)
+    for word in words:
+        assert word in told, told
+
+
+def number_of_events(server: Server) -> int:
+    store = Study.open(server.study).store
+    run = store.latest_run()
+    events = len(store.events(run.id)) if run else 0
+    store.close()
+    return events
+
+
 def grid_of(case: dict[str, Any]) -> Grid:
     return Grid(
         case["grid"]["rows"], case["grid"]["cols"], case["grid"]["row_edges"][-1], case["grid"]["col_edges"][-1]
