@@ -26,7 +26,7 @@ from monailabel_app.infers import CamInfer, ClassifierInfer, NewestModel
 from monailabel_app.limits import MAX_UPLOAD_BYTES, MEGABYTE
 from monailabel_app.logs import move_logs
 from monailabel_app.scoring import Metrics
-from monailabel_app.strategies import ImilOutlier, RandomImage
+from monailabel_app.strategies import ImilOutlier, ImilQueue, RandomImage
 from monailabel_app.trainers import ClassifierTrainer
 
 UPLOAD_LIMIT = "max_upload_mb"
@@ -68,7 +68,11 @@ class ImilApp(MONAILabelApp):
         return {"classifier": ClassifierTrainer(self.study, self.rounds)}
 
     def init_strategies(self) -> dict[str, Strategy]:
-        return {"imil_outlier": ImilOutlier(self.rounds), "random": RandomImage()}
+        return {
+            "imil_outlier": ImilOutlier(self.rounds),
+            "imil_queue": ImilQueue(self.rounds),
+            "random": RandomImage(),
+        }
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         return {"metrics": Metrics(self.study, self._model)}
@@ -94,7 +98,7 @@ class ImilApp(MONAILabelApp):
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
         strategy = _named(self._strategies, request.get("strategy") or "random", "strategy", "strategies")
         sample: dict[str, Any] | None = strategy(request, self._store)
-        return sample | {"path": self._store.get_image_uri(sample["id"])} if sample else {}
+        return sample or {}
 
     def infer(self, request: dict[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Run a model on the image of the study named by ``image``, or on ``upload``.

@@ -114,9 +114,8 @@ def get_label(label: str, tag: str) -> Any:
 
 def next_sample(strategy: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
     """The next image by a strategy; for ``imil_outlier`` with all that a reader needs, and ``{}`` if there is none."""
-    instance = app_instance()
-    sample = instance.next_sample((params or {}) | {"strategy": strategy})
-    return sample | instance.datastore().get_image_info(sample["id"]) if sample else {}
+    reply: dict[str, Any] = app_instance().next_sample((params or {}) | {"strategy": strategy})
+    return reply
 
 
 def train(

@@ -11,6 +11,7 @@ from imil.rounds import Plan, Rounds, StartRequest
 from imil.settings import PRESETS, describe
 from imil.store import RunState
 from imil.study import Study
+from monailabel_app.history import train_stats
 
 if TYPE_CHECKING:
     from imil.runs import Progress
@@ -50,9 +51,8 @@ class ClassifierTrainer(TrainTask):
         return _config(self._described["settings"], values)
 
     def stats(self) -> dict[str, Any]:
-        """Where the newest run stands, under the names that MONAI Label's clients show."""
-        run = self._study.store.latest_run()
-        return {} if run is None else {"epoch": run.epoch, "total_time": run.seconds, "state": str(run.state)}
+        """Where the run that status is about stands, see `monailabel_app.history`."""
+        return train_stats(self._study.store, self._rounds.shown_run())
 
     def check(self, request: Mapping[str, Any]) -> Plan:
         """What the request would do; nothing is started or written.

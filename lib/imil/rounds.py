@@ -26,7 +26,7 @@ from imil.answers import check_cells, check_form, check_reader, combine
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, Conflict
 from imil.grid import Grid
-from imil.runstatus import Status, status_of
+from imil.runstatus import Status, shown_run, status_of
 from imil.settings import PRESETS, RunSettings, resolve
 from imil.store import (
     IMIL,
@@ -36,15 +36,20 @@ from imil.store import (
     Event,
     QueueEntry,
     Receipt,
+    Reservation,
     RoundInfo,
     Run,
     RunState,
     Store,
 )
 from imil.study import Study
-from imil.trainlock import is_held_elsewhere
+from imil.trainlock import is_held, is_held_elsewhere
 
 __all__ = ["CaseFeedback", "Plan", "Rounds", "StartRequest", "Status"]
+
+
+MAX_AHEAD = 20
+"""Most cases that a reader may reserve beyond the one she is at."""
 
 
 @dataclass(frozen=True)
@@ -224,10 +229,47 @@ class Rounds:
         newest = self._store.latest_run() if run is None else self._newest(run)
         if newest is None or newest.state is not RunState.AWAITING_REVIEW:
             return None
-        seconds = RunSettings.model_fields["lease_seconds"].default
-        return self._store.lease_next(
-            newest.id, newest.round, reader, float(newest.settings.get("lease_seconds", seconds))
-        )
+        return self._store.lease_next(newest.id, newest.round, reader, _lease_seconds(newest))
+
+    def reserve(self, reader: str, image: str = "", ahead: int = 0) -> Reservation | None:
+        """A case for a reader and the ones after it, all reserved anew for the run's ``lease_seconds``.
+
+        Args:
+            reader: the reader's name.
+            image: the case to open; empty for the next one, as `next_case` gives it.
+            ahead: how many cases to reserve beyond it, 0 to `MAX_AHEAD`; see `imil.store.Store.reserve`.
+
+        Returns:
+            None if there is no case for this reader for now; never None for a named image.
+
+        Raises:
+            BadInput: if the name or ``ahead`` can't be.
+            NotFound: if the image doesn't exist, or isn't in the open round's queue.
+            Conflict: if the image is named but no round is open, or other readers hold or have answered it.
+        """
+        reader = check_reader(reader)
+        if isinstance(ahead, bool) or not isinstance(ahead, int) or not 0 <= ahead <= MAX_AHEAD:
+            raise BadInput(f"The field ahead is {ahead!r}; it must be a whole number from 0 to {MAX_AHEAD}.")
+        if image:
+            self._study.case(image)
+        run = self._store.latest_run()
+        if run is not None and run.state is RunState.AWAITING_REVIEW:
+            seconds = _lease_seconds(run)
+            return self._store.reserve(run.id, run.round, reader, seconds, case_id=image, ahead=ahead)
+        if image:
+            state = "there is no run yet" if run is None else f"run {run.id} is {run.state}"
+            raise Conflict(f"The image {image!r} can't be opened for review now: no round is open, {state}.")
+        return None
+
+    def release(self, reader: str) -> int:
+        """Give back all cases of the open round that are reserved for a reader; how many there were.
+
+        Raises:
+            BadInput: if the name can't be.
+        """
+        reader = check_reader(reader)
+        run = self._store.latest_run()
+        return 0 if run is None else self._store.release(run.id, run.round, reader)
 
     def submit(self, answer: Answer, mask: npt.NDArray[np.uint8] | None = None, grid: Grid | None = None) -> Receipt:
         """Check an answer and record it.
@@ -293,6 +335,10 @@ class Rounds:
         """Where a run stands, see `imil.runstatus`. Raises NotFound if there is no such run."""
         return status_of(self._study.state_dir, self._study.classes, self._store, run_id)
 
+    def shown_run(self) -> Run | None:
+        """The run that `status` is about, or None before the first."""
+        return shown_run(self._store, is_held(self._study.state_dir))
+
     def _round(self, run: Run) -> RoundInfo:
         return self._store.rounds(run.id)[run.round - 1]
 
@@ -321,6 +367,10 @@ def _same_settings(given: RunSettings | Mapping[str, Any] | None, run: Run) -> R
                 'it out to go on, or send "new_run": true for another run.'
             )
     return present
+
+
+def _lease_seconds(run: Run) -> float:
+    return float(run.settings.get("lease_seconds", RunSettings.model_fields["lease_seconds"].default))
 
 
 def _grid(size: int, mask: npt.NDArray[np.uint8] | None, grid: Grid | None) -> Grid:

@@ -49,7 +49,7 @@ def status_of(state_dir: Path, classes: Sequence[str], store: Store, run_id: int
         NotFound: if there is no such run.
     """
     held = is_held(state_dir)
-    run = _shown_run(store, held) if run_id is None else store.run(run_id)
+    run = shown_run(store, held) if run_id is None else store.run(run_id)
     if run is None:
         message = "Training is about to start." if held else "There is no run yet; start training."
         return Status(classes=list(classes), training=held, message=message)
@@ -73,7 +73,8 @@ def status_of(state_dir: Path, classes: Sequence[str], store: Store, run_id: int
     return replace(status, message=_message(status, run))
 
 
-def _shown_run(store: Store, held: bool) -> Run | None:
+def shown_run(store: Store, held: bool) -> Run | None:
+    """The run that status is about; ``held``: a process is training on the study now."""
     run = store.latest_run(IMIL)
     other = store.latest_run(WITHOUT_FEEDBACK)
     if run is None or other is None or other.id < run.id:

@@ -311,6 +311,32 @@ def test_cases_go_out_while_under_review(study: Study, rounds: Rounds) -> None:
         rounds.next_case("ann", run.id)
 
 
+def test_cases_are_reserved_by_name_and_ahead(study: Study, rounds: Rounds) -> None:
+    first, second, third, *_ = (case.id for case in study.cases)
+    assert rounds.reserve("ann", ahead=2) is None
+    assert rounds.release("ann") == 0
+    with pytest.raises(Conflict, match=f"{second}' can't be opened .* there is no run yet"):
+        rounds.reserve("ann", second)
+    run = start(study, lease_seconds=10)
+    with pytest.raises(Conflict, match="no round is open, run 1 is training"):
+        rounds.reserve("ann", second)
+    to_review(study, run)
+    reserved = rounds.reserve(" ann ", second, ahead=1)
+    assert reserved is not None
+    assert [entry.case_id for entry in (reserved.entry, *reserved.ahead)] == [second, third]
+    assert reserved.entry.reader == "ann"
+    assert rounds.next_case("bob").case_id == first
+    for number in (-1, 21, 1.0, True, "1", None):
+        with pytest.raises(BadInput, match=f"ahead is {number!r}; .* 0 to 20"):
+            rounds.reserve("ann", ahead=number)
+    with pytest.raises(NotFound, match="nothing"):
+        rounds.reserve("ann", "nothing.png")
+    with pytest.raises(BadInput, match="reader's name"):
+        rounds.release(" ")
+    assert rounds.release("ann") == 2
+    assert rounds.release("ann") == 0
+
+
 def test_an_answer_is_recorded_with_the_images_hash(study: Study, rounds: Rounds, review: Run) -> None:
     grid = Grid.square(4, (12, 15))
     receipt = rounds.submit(answer(study), grid.mask((1, 2)), grid)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 
 from imil.errors import Conflict
 from imil.store.database import Database
+from imil.store.leases import READERS, event_record, refuse_if_taken
 from imil.store.models import AnswerRow, EventRow, LeaseRow, QueuedRow, RoundRow
 from imil.store.queue import ANSWERS, locked_round, not_queued, refuse_unless_open
 from imil.store.records import Action, Answer, Event, Receipt
@@ -19,16 +20,6 @@ _QUEUED_CASE = select(QueuedRow.id, QueuedRow.method).where(
     QueuedRow.case_id == bindparam("name"),
 )
 _BY_KEY = select(*EventRow.__table__.c).where(EventRow.key == bindparam("name"))
-_READERS = select(AnswerRow.reader).where(AnswerRow.queued_case == bindparam("case"))
-_OTHERS_LEASES = (
-    select(LeaseRow.reader, LeaseRow.expires)
-    .where(
-        LeaseRow.queued_case == bindparam("case"),
-        LeaseRow.reader != bindparam("who"),
-        LeaseRow.expires > bindparam("now"),
-    )
-    .order_by(LeaseRow.expires)
-)
 _OPEN = (
     select(func.count())
     .select_from(QueuedRow)
@@ -86,7 +77,7 @@ class EventStore:
         if round is not None:
             query = query.where(EventRow.round == round)
         with self._database.read() as session:
-            return [_event(row) for row in session.scalars(query)]
+            return [event_record(row) for row in session.scalars(query)]
 
     def last_event_id(self, run_id: int) -> int:
         """The id of the run's newest event, 0 if there is none: the feedback cursor of a checkpoint."""
@@ -113,7 +104,7 @@ class EventStore:
             same = (RoundRow.run == EventRow.run) & (RoundRow.round == EventRow.round)
             query = query.join(RoundRow, same).where(RoundRow.closed)
         with self._database.read() as session:
-            return [_event(row) for row in session.scalars(query)]
+            return [event_record(row) for row in session.scalars(query)]
 
 
 def _known_receipt(connection: Connection, answer: Answer) -> Receipt | None:
@@ -144,7 +135,7 @@ def _record(
     image_sha256: str,
 ) -> Receipt:
     case = {"case": queued.id, "who": answer.reader, "now": datetime.now(UTC)}
-    readers = set(connection.scalars(_READERS, case))
+    readers = set(connection.scalars(READERS, case))
     answered = answer.reader in readers
     undo = answer.action == Action.UNDO
     if undo and not answered:
@@ -155,7 +146,7 @@ def _record(
             "to replace that answer."
         )
     if not answered:
-        _refuse_if_taken(connection, answer, case, readers, info.needed)
+        refuse_if_taken(connection, case | {"name": answer.case_id, "needed": info.needed}, readers)
 
     open_cases = connection.scalar(_OPEN, {"run_id": answer.run, "number": answer.round, "needed": info.needed}) or 0
     before, after = len(readers), len(readers - {answer.reader}) + (not undo)
@@ -168,22 +159,6 @@ def _record(
         connection.execute(_ADD_ANSWER, {"queued_case": queued.id, "reader": answer.reader, "event": event_id})
         connection.execute(_DROP_LEASE, case)
     return Receipt(event_id=event_id, remaining=remaining, total=info.queued)
-
-
-def _refuse_if_taken(
-    connection: Connection, answer: Answer, case: dict[str, Any], readers: set[str], needed: int
-) -> None:
-    """Refuse a first answer to a case whose places are all taken by other readers' answers and live leases."""
-    if len(readers) >= needed:
-        who = ", ".join(repr(reader) for reader in sorted(readers))
-        raise Conflict(f"The image {answer.case_id!r} has been answered by {who} already; ask for the next case.")
-    leases = connection.execute(_OTHERS_LEASES, case).all()
-    if len(readers) + len(leases) >= needed:
-        reader, expires = leases[0]
-        raise Conflict(
-            f"The image {answer.case_id!r} is reserved for {reader!r} until {expires:%Y-%m-%d %H:%M:%S} UTC; ask for "
-            "the next case."
-        )
 
 
 def _event_values(
@@ -210,27 +185,3 @@ def _event_values(
         "replace": answer.replace,
         "time": datetime.now(UTC),
     }
-
-
-def _event(row: EventRow) -> Event:
-    return Event(
-        id=row.id,
-        case_id=row.case_id,
-        run=row.run,
-        round=row.round,
-        reader=row.reader,
-        action=Action(row.action),
-        cells=tuple(row.cells),
-        misleading=tuple(row.misleading),
-        new_label=row.new_label,
-        rationale=row.rationale,
-        seconds=row.seconds,
-        key=row.key,
-        replace=row.replace,
-        epoch=row.epoch,
-        image_sha256=row.image_sha256,
-        model_sha256=row.model_sha256,
-        heatmap_method=row.heatmap_method,
-        grid_size=row.grid_size,
-        time=row.time,
-    )

@@ -1,47 +1,27 @@
 # ruff: noqa: A002 - `round` is what a round's number is called in every record, table and request.
-"""Rounds: the queue of cases with their heat maps, and who has reserved which case."""
+"""Rounds and their queues of cases with heat maps. Who has reserved which case is in `imil.store.leases`."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from imil.errors import BadInput, Conflict, NotFound
 from imil.store import heatmaps
 from imil.store.database import Database
-from imil.store.models import AnswerRow, HeatMapRow, LeaseRow, QueuedRow, RoundRow, RunRow
-from imil.store.records import QueuedCase, QueueEntry, RoundInfo, RunState
+from imil.store.models import AnswerRow, EventRow, HeatMapRow, LeaseRow, QueuedRow, RoundRow, RunRow
+from imil.store.records import Action, ListedCase, QueuedCase, QueueEntry, RoundInfo, RunState
 from imil.store.runs import locked_run, move, no_run
 
 # The statements of the calls that readers wait for are built once: building one takes longer than running it.
-_QUEUED = QueuedRow.__table__.c
-_IN_ROUND = (_QUEUED.run == bindparam("run_id"), _QUEUED.round == bindparam("number"))
-ANSWERS = select(func.count()).where(AnswerRow.queued_case == _QUEUED.id).correlate(QueuedRow).scalar_subquery()
+QUEUED = QueuedRow.__table__.c
+IN_ROUND = (QUEUED.run == bindparam("run_id"), QUEUED.round == bindparam("number"))
+ANSWERS = select(func.count()).where(AnswerRow.queued_case == QUEUED.id).correlate(QueuedRow).scalar_subquery()
 """How many readers have answered a queued case."""
-_LIVE_LEASES = (
-    select(func.count())
-    .where(LeaseRow.queued_case == _QUEUED.id, LeaseRow.expires > bindparam("now"))
-    .correlate(QueuedRow)
-    .scalar_subquery()
-)
-_OWN_ANSWER = select(AnswerRow.event).where(AnswerRow.queued_case == _QUEUED.id, AnswerRow.reader == bindparam("who"))
-_OWN_LEASE = (
-    select(_QUEUED.id)
-    .join(LeaseRow, LeaseRow.queued_case == _QUEUED.id)
-    .where(*_IN_ROUND, LeaseRow.reader == bindparam("who"), LeaseRow.expires > bindparam("now"))
-    .order_by(_QUEUED.position)
-    .limit(1)
-)
-_FIRST_FREE = (
-    select(_QUEUED.id)
-    .where(*_IN_ROUND, bindparam("needed") > ANSWERS + _LIVE_LEASES, ~_OWN_ANSWER.correlate(QueuedRow).exists())
-    .order_by(_QUEUED.position)
-    .limit(1)
-)
 _LOCKED_ROUND = (
     select(RunRow.state, RunRow.round, RoundRow.epoch, RoundRow.model_sha256, RoundRow.queued, RoundRow.needed)
     .add_columns(RoundRow.closed, RunRow.settings)
@@ -49,16 +29,16 @@ _LOCKED_ROUND = (
     .where(RunRow.id == bindparam("run_id"))
     .with_for_update(of=RunRow)
 )
-_ROUND = select(RoundRow.queued, RoundRow.needed).where(
+_ROUND = select(RoundRow.epoch, RoundRow.queued, RoundRow.needed).where(
     RoundRow.run == bindparam("run_id"), RoundRow.round == bindparam("number")
 )
-_ENTRIES = select(*_QUEUED, ANSWERS.label("answers"))
-_ENTRY = _ENTRIES.where(_QUEUED.id == bindparam("case"))
-_DROP_LEASES = delete(LeaseRow).where(
-    LeaseRow.queued_case == bindparam("case"),
-    (LeaseRow.reader == bindparam("who")) | (LeaseRow.expires <= bindparam("now")),
+_ANSWERERS = (
+    select(EventRow.case_id, EventRow.reader, EventRow.action)
+    .join(AnswerRow, AnswerRow.event == EventRow.id)
+    .where(EventRow.run == bindparam("run_id"), EventRow.round == bindparam("number"))
+    .order_by(EventRow.id)
 )
-_ADD_LEASE = insert(LeaseRow)
+ENTRIES = select(*QUEUED, ANSWERS.label("answers"))
 
 
 class QueueStore:
@@ -185,10 +165,20 @@ class QueueStore:
     def queue_entry(self, run_id: int, round: int, case_id: str) -> QueueEntry:
         """One case of a queue. Raises NotFound if the round or the case in it doesn't exist."""
         with self._database.read() as session:
-            found = _entries(session, run_id, round, _QUEUED.case_id == case_id)
+            found = _entries(session, run_id, round, QUEUED.case_id == case_id)
             if not found:
                 raise not_queued(run_id, round, case_id)
             return found[0]
+
+    def listing(self, run_id: int, round: int) -> list[ListedCase]:
+        """The queue of a round in its order, with who has answered how. Raises NotFound if there is no such round."""
+        with self._database.read() as session:
+            entries = _entries(session, run_id, round)
+            answers: dict[str, dict[str, Action]] = {entry.case_id: {} for entry in entries}
+            rows = session.connection().execute(_ANSWERERS, {"run_id": run_id, "number": round})
+            for case_id, reader, action in rows:
+                answers[case_id][reader] = Action(action)
+            return [ListedCase(entry, answers[entry.case_id]) for entry in entries]
 
     def queued_case_ids(self, run_id: int) -> set[str]:
         """The cases that were queued in any round of the run."""
@@ -211,33 +201,6 @@ class QueueStore:
             if row is None:
                 raise not_queued(run_id, round, case_id)
             return heatmaps.unpack(row.data, row.rows, row.cols)
-
-    def lease_next(self, run_id: int, round: int, reader: str, seconds: float) -> QueueEntry | None:
-        """Reserve a case for a reader, or None if there is none for her.
-
-        Her own live lease comes first and starts anew; else the first case in the queue that still needs an answer
-        which no other reader has reserved, and that she hasn't answered.
-
-        Raises:
-            NotFound: if there is no such run.
-            Conflict: if this round isn't the one under review.
-        """
-        now = datetime.now(UTC)
-        with self._database.write() as session:
-            connection = session.connection()
-            info = locked_round(connection, run_id, round)
-            refuse_unless_open(info, run_id, round)
-            values = {"run_id": run_id, "number": round, "who": reader, "now": now, "needed": info.needed}
-            found = connection.scalar(_OWN_LEASE, values)
-            if found is None:
-                found = connection.scalar(_FIRST_FREE, values)
-            if found is None:
-                return None
-            connection.execute(_DROP_LEASES, {"case": found, "who": reader, "now": now})
-            expires = now + timedelta(seconds=seconds)
-            connection.execute(_ADD_LEASE, {"queued_case": found, "reader": reader, "expires": expires})
-            row = connection.execute(_ENTRY, {"case": found}).one()
-            return _entry(row, info.queued, info.needed, (expires, reader))
 
 
 def locked_round(connection: Connection, run_id: int, round: int) -> Row[*tuple[Any, ...]]:
@@ -300,24 +263,28 @@ def _entries(session: Session, run_id: int, round: int, *where: ColumnElement[bo
     info = connection.execute(_ROUND, {"run_id": run_id, "number": round}).one_or_none()
     if info is None:
         raise NotFound(f"There is no round {round} of run {run_id}.")
-    members = (_QUEUED.run == run_id, _QUEUED.round == round, *where)
+    members = (QUEUED.run == run_id, QUEUED.round == round, *where)
     leases = (
         select(LeaseRow.queued_case, LeaseRow.expires, LeaseRow.reader)
-        .join(QueuedRow, _QUEUED.id == LeaseRow.queued_case)
+        .join(QueuedRow, QUEUED.id == LeaseRow.queued_case)
         .where(*members, LeaseRow.expires > datetime.now(UTC))
         .order_by(LeaseRow.expires)
     )
     holders = {case: (expires, holder) for case, expires, holder in connection.execute(leases)}
-    rows = connection.execute(_ENTRIES.where(*members).order_by(_QUEUED.position))
-    return [_entry(row, info.queued, info.needed, holders.get(row.id)) for row in rows]
+    rows = connection.execute(ENTRIES.where(*members).order_by(QUEUED.position))
+    return [entry_record(row, info, holders.get(row.id)) for row in rows]
 
 
-def _entry(row: Row[*tuple[Any, ...]], total: int, needed: int, lease: tuple[datetime, str] | None) -> QueueEntry:
+def entry_record(
+    row: Row[*tuple[Any, ...]], info: Row[*tuple[Any, ...]], lease: tuple[datetime, str] | None
+) -> QueueEntry:
+    """The plain record of a row of `ENTRIES`; ``info`` has the round's ``epoch``, ``queued`` and ``needed``."""
     return QueueEntry(
         run=row.run,
         round=row.round,
+        epoch=info.epoch,
         position=row.position,
-        total=total,
+        total=info.queued,
         case_id=row.case_id,
         label=row.label,
         prediction=row.prediction,
@@ -327,7 +294,7 @@ def _entry(row: Row[*tuple[Any, ...]], total: int, needed: int, lease: tuple[dat
         method=row.method,
         layer=row.layer,
         answers=row.answers,
-        needed=needed,
+        needed=info.needed,
         reader=lease[1] if lease else None,
         lease_expires=lease[0] if lease else None,
     )

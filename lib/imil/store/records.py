@@ -108,6 +108,7 @@ class QueueEntry:
     """A queued case as the reader gets it, without its heat map.
 
     Attributes:
+        epoch: after which the model predicted and the round was opened.
         position: 1 to ``total``.
         answers: effective answers so far; the case is done at ``needed``.
         reader: holder of a live lease (the one that ends last, where several hold one), or None.
@@ -116,6 +117,7 @@ class QueueEntry:
 
     run: int
     round: int
+    epoch: int
     position: int
     total: int
     case_id: str
@@ -176,6 +178,27 @@ class Event(Answer):
     heatmap_method: str = ""
     grid_size: int = 0
     time: datetime = _NEVER
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A case for a reader, and the cases that she will be given after it, in that order.
+
+    Attributes:
+        answer: the reader's present answer to ``entry``, which then isn't leased: her place is taken by the answer.
+    """
+
+    entry: QueueEntry
+    ahead: tuple[QueueEntry, ...] = ()
+    answer: Event | None = None
+
+
+@dataclass(frozen=True)
+class ListedCase:
+    """A queued case with what each reader who has answered it did, the oldest answer first."""
+
+    entry: QueueEntry
+    answers: dict[str, Action]
 
 
 @dataclass(frozen=True)

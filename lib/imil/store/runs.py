@@ -21,6 +21,14 @@ _RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run_id"))
 _NEWEST = select(*RunRow.__table__.c).where(RunRow.kind == bindparam("which")).order_by(RunRow.id.desc()).limit(1)
 
 
+_LAST_EPOCH = select(func.max(EpochRow.epoch)).where(EpochRow.run == bindparam("run_id"))
+_HISTORY = (
+    select(*EpochRow.__table__.c)
+    .where(EpochRow.run == bindparam("run_id"), (bindparam("last") - EpochRow.epoch) % bindparam("step") == 0)
+    .order_by(EpochRow.epoch, EpochRow.split)
+)
+
+
 class RunStore:
     """The part of `imil.store.Store` that is about runs."""
 
@@ -163,16 +171,17 @@ class RunStore:
         if epoch is not None:
             query = query.where(EpochRow.epoch == epoch)
         with self._database.read() as session:
-            return [
-                EpochMetrics(
-                    run=row.run,
-                    epoch=row.epoch,
-                    split=row.split,
-                    seconds=row.seconds,
-                    **{name: _nan_if_null(getattr(row, name)) for name in _METRICS},
-                )
-                for row in session.scalars(query)
-            ]
+            return [_epoch_record(row) for row in session.scalars(query)]
+
+    def history(self, run_id: int, most: int) -> list[EpochMetrics]:
+        """The metrics of all epochs, ordered by epoch and split; of more than ``most`` epochs, so many evenly spaced
+        ones that end with the last.
+        """
+        with self._database.read() as session:
+            connection = session.connection()
+            last = connection.scalar(_LAST_EPOCH, {"run_id": run_id}) or 0
+            values = {"run_id": run_id, "last": last, "step": max(1, math.ceil(last / most))}
+            return [_epoch_record(row) for row in connection.execute(_HISTORY, values)]
 
     def epoch_seconds(self, run_id: int) -> float | None:
         """Mean seconds of a recorded epoch, all its splits together; None before the first."""
@@ -244,6 +253,16 @@ def run_record(row: RunRow | Row[*tuple[Any, ...]]) -> Run:
         updated=row.updated,
         model_sha256=row.model_sha256,
         seconds=row.seconds,
+    )
+
+
+def _epoch_record(row: EpochRow | Row[*tuple[Any, ...]]) -> EpochMetrics:
+    return EpochMetrics(
+        run=row.run,
+        epoch=row.epoch,
+        split=row.split,
+        seconds=row.seconds,
+        **{name: _nan_if_null(getattr(row, name)) for name in _METRICS},
     )
 
 
