@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import imil
-from imil.cli import demo, export, phantom, report, review, serve, study, train
+from imil.cli import demo, export, phantom, report, review, serve, slicermodule, study, train
 from imil.cli.errors import told_in_a_sentence
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ for _command in (
     demo.demo,
     phantom.phantom,
     serve.serve,
+    slicermodule.slicer_module,
     train.train,
     review.review,
     report.report,

@@ -40,7 +40,7 @@ def loaded(done):
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in ("demo", "train", "review", "serve", "phantom", "study"))]
+    "command", [[], *([name] for name in ("demo", "train", "review", "serve", "phantom", "slicer-module", "study"))]
 )
 def test_help_imports_nothing_heavy(command):
     done = run(*command, "--help")
