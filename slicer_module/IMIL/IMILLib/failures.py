@@ -126,9 +126,9 @@ def _of_certificate(causes: list[BaseException], url: str) -> ServerError | None
     reason = (tls[0].reason or str(tls[0])).replace("_", " ").lower()
     return ServerError(
         "certificate",
-        _("No secure connection to {host} can be made ({reason}); does its address begin with http:// ?").format(
-            host=host, reason=reason
-        ),
+        _(
+            "No secure connection to {host} can be made ({reason}); if it has no certificate, its address begins with http://."
+        ).format(host=host, reason=reason),
     )
 
 
@@ -203,7 +203,9 @@ def _of_protocol(causes: list[BaseException], url: str) -> ServerError | None:
         if isinstance(cause, http.client.HTTPException):
             return ServerError(
                 "nonsense",
-                _("What answers at {url} is no web server; does the address begin with https:// ?").format(url=url),
+                _("What answers at {url} is no web server; if it uses TLS, its address begins with https://.").format(
+                    url=url
+                ),
             )
     if any(isinstance(cause, urllib3.exceptions.ProtocolError) for cause in causes):
         return broken_off(url)
