@@ -116,7 +116,12 @@ class ImilDatastore(Datastore):
     def status(self) -> dict[str, Any]:
         run = self.study.store.latest_run()
         answered = sum(info.reviewed for info in self.study.store.rounds(run.id)) if run else 0
-        return {"total": len(self.study.cases), "completed": answered, "label_tags": {ANSWER: answered}}
+        return {
+            "name": self.name(),
+            "total": len(self.study.cases),
+            "completed": answered,
+            "label_tags": {ANSWER: answered},
+        }
 
     def json(self) -> dict[str, Any]:
         answers = self._answers()

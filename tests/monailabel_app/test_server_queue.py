@@ -94,6 +94,7 @@ def test_info_names_the_contract(server: Server) -> None:
     info = server.get("/info/").json()
     assert info["strategies"]["imil_outlier"]["run"]["contract"] == 2
     assert set(info["strategies"]) == {"imil_outlier", "imil_queue", "random"}
+    assert info["datastore"]["name"] == server.study.name
 
 
 def test_cases_ahead_are_as_complete_as_the_first(server: Server, review: Run) -> None:

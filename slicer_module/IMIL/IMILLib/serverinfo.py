@@ -99,7 +99,7 @@ class ServerInfo:
         return cls(
             name=read.text("name", "IMIL"),
             version=read.text("version", ""),
-            study=Fields(run, what).text("study", ""),
+            study=Fields(read.objects("datastore", {}), what).text("name", ""),
             labels=read.texts("labels"),
             status=RunStatus.parse(run),
             settings=_checked(trainer, "settings", is_object),
