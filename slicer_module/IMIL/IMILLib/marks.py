@@ -81,6 +81,10 @@ class Marks:
         self.end_stroke()
         self._before_stroke = self._values
 
+    @property
+    def in_stroke(self) -> bool:
+        return self._before_stroke is not None
+
     def end_stroke(self) -> None:
         """The stroke is over; nothing happens if there is none."""
         before, changed = self._before_stroke, self._stroke_changed

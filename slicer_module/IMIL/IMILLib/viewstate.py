@@ -1,0 +1,67 @@
+"""What a slice view showed before, to be put back afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+
+
+class ViewState:
+    """The volumes, the plane and the field of view of a slice view, as they are now.
+
+    Volumes are remembered weakly: one that is deleted meanwhile isn't held, nor mistaken for a later one of its ID.
+    """
+
+    def __init__(self, slice_logic: Any) -> None:
+        composite, node = slice_logic.GetSliceCompositeNode(), slice_logic.GetSliceNode()
+        self._volumes = [
+            _weakly(slicer.mrmlScene.GetNodeByID(volume_id or ""))
+            for volume_id in (
+                composite.GetBackgroundVolumeID(),
+                composite.GetForegroundVolumeID(),
+                composite.GetLabelVolumeID(),
+            )
+        ]
+        self._opacity = composite.GetForegroundOpacity()
+        self._compositing = composite.GetCompositing()
+        self._plane = vtk.vtkMatrix4x4()
+        self._plane.DeepCopy(node.GetSliceToRAS())
+        self._field_of_view = tuple(node.GetFieldOfView())
+        self._origin = tuple(node.GetXYZOrigin())
+        self._lightbox = (node.GetLayoutGridRows(), node.GetLayoutGridColumns())
+
+    def restore(self, slice_logic: Any) -> None:
+        """Put everything back; the field of view keeps its height if the view has another shape now."""
+        composite, node = slice_logic.GetSliceCompositeNode(), slice_logic.GetSliceNode()
+        background, foreground, label = (_id_if_present(reference.Get()) for reference in self._volumes)
+        was_modifying = composite.StartModify()
+        composite.SetBackgroundVolumeID(background)
+        composite.SetForegroundVolumeID(foreground)
+        composite.SetLabelVolumeID(label)
+        composite.SetForegroundOpacity(self._opacity)
+        composite.SetCompositing(self._compositing)
+        composite.EndModify(was_modifying)
+
+        was_modifying = node.StartModify()
+        node.SetLayoutGrid(*self._lightbox)
+        node.GetSliceToRAS().DeepCopy(self._plane)
+        width, height, _depth = node.GetDimensions()
+        across, along, through = self._field_of_view
+        if width > 0 and height > 0:
+            across = along * width / height
+        node.SetFieldOfView(across, along, through)
+        node.SetXYZOrigin(*self._origin)
+        node.UpdateMatrices()
+        node.EndModify(was_modifying)
+
+
+def _weakly(node: Any) -> Any:
+    reference = vtk.vtkWeakReference()
+    reference.Set(node)
+    return reference
+
+
+def _id_if_present(node: Any) -> str | None:
+    return node.GetID() if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
