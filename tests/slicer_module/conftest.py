@@ -1,4 +1,4 @@
-"""Makes the Slicer module's own library importable as it is in Slicer: by the module's folder."""
+"""Makes the Slicer module's own library importable as it is in Slicer, by the module's folder; and the Slicer host."""
 
 import sys
 from pathlib import Path
@@ -6,3 +6,6 @@ from pathlib import Path
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "slicer_module" / "IMIL"
 
 sys.path.insert(0, str(MODULE_FOLDER))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from slicer_host.fixtures import host  # noqa: E402, F401

@@ -1,0 +1,8 @@
+"""Makes the host importable as `slicer_host`, and its fixture known."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from slicer_host.fixtures import host  # noqa: F401

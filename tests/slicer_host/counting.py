@@ -1,0 +1,28 @@
+"""Counts observers, to find those that a module forgets."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+
+EVENTS = (
+    "ModifiedEvent", "LeftButtonPressEvent", "LeftButtonReleaseEvent", "MouseMoveEvent", "LeaveEvent", "EnterEvent",
+    "KeyPressEvent", "RenderEvent", "StartEvent", "EndEvent",
+)  # fmt: skip
+
+
+def _number(subject: vtk.vtkObject) -> int:
+    """Observers that VTK lists when it prints an object: one line "Tag: n" each."""
+    text = str(subject)
+    return text.count("    Tag: ")
+
+
+def observers(host: object) -> int:
+    """Observers on the scene, on each of its nodes, and on the interactors and windows of the slice views."""
+    scene = slicer.mrmlScene
+    subjects = [scene, *(scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))]
+    manager = host.app.layoutManager()
+    for name in manager.sliceViewNames():
+        view = manager.sliceWidget(name).sliceView()
+        subjects += [view.interactor(), view.renderWindow(), manager.sliceWidget(name).sliceLogic()]
+    return sum(_number(subject) for subject in subjects)
