@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import SimpleITK
 
-from . import dicomtags, greys
+from . import dicomtags, greys, pngfile
 from .dicomtags import Tags
 from .i18n import _
 
@@ -129,14 +129,18 @@ def write_mask(mask: np.ndarray, geometry: dict[str, Any]) -> bytes:
 
 def _read(content: bytes, name: str) -> Picture:
     kind = _kind(content, name)
-    tags = None
+    tags, with_alpha = None, False
+    if kind == "png":
+        content, with_alpha = pngfile.readable(content)
     if kind == "dcm":
         tags = Tags(content)
         content = _without_inversion(content, tags)
     _check_whole(content, kind)
     image, flat = _load(content, kind)
     array = SimpleITK.GetArrayFromImage(image)
-    if kind in ("png", "jpg"):
+    if with_alpha:
+        array = pngfile.grey_channel(array)
+    elif kind in ("png", "jpg"):
         array = _luminance(array, image.GetNumberOfComponentsPerPixel())
     cols, rows = (length for axis, length in enumerate(image.GetSize()[:3]) if axis != flat)
     pixels = _narrowed(array.reshape(rows, cols))
@@ -219,13 +223,11 @@ def _without_inversion(content: bytes, tags: Tags) -> bytes:
 
 
 def _luminance(array: np.ndarray, components: int) -> np.ndarray:
-    """Grey of a PNG or JPEG: the server reduces colour, and grey with transparency, to 8 bit."""
+    """Grey of a PNG or JPEG: the server reduces colour to 8 bit."""
     if components == 1:
         return array
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
-    if components == 2:
-        return array[..., 0]
     red, green, blue = (array[..., channel].astype(np.uint32) for channel in range(3))
     return ((red * _RED + green * _GREEN + blue * _BLUE + (1 << 15)) >> 16).astype(np.uint8)
 
