@@ -7,6 +7,8 @@ from typing import Any
 
 import qt
 
+from .overlay import COLOR_MAP, OPACITY, THRESHOLD
+
 MAX_PHRASES = 12
 """Recent words kept for each of a reader's two blanks."""
 MAX_READERS = 20
@@ -51,7 +53,7 @@ class Preferences:
     @property
     def opacity(self) -> float:
         """Of the heat map, 0 to 1."""
-        return self._number("opacity", 0.5, 0, 1)
+        return self._number("opacity", OPACITY, 0, 1)
 
     @opacity.setter
     def opacity(self, value: float) -> None:
@@ -60,7 +62,7 @@ class Preferences:
     @property
     def threshold(self) -> float:
         """Heat below it is hidden, 0 to 1."""
-        return self._number("threshold", 0.0, 0, 1)
+        return self._number("threshold", THRESHOLD, 0, 1)
 
     @threshold.setter
     def threshold(self, value: float) -> None:
@@ -68,7 +70,7 @@ class Preferences:
 
     @property
     def color_map(self) -> str:
-        return self._text("color_map")
+        return self._text("color_map") or COLOR_MAP
 
     @color_map.setter
     def color_map(self, value: str) -> None:
@@ -81,7 +83,11 @@ class Preferences:
         if remember_token:
             self._put("token", token)
         else:
-            self._settings.remove(_key("token"))
+            self.forget_token()
+
+    def forget_token(self) -> None:
+        """Remove the token from the settings."""
+        self._settings.remove(_key("token"))
 
     def phrases(self, reader: str, blank: str) -> list[str]:
         """A reader's recent words for a blank, the latest first."""

@@ -1,0 +1,163 @@
+"""The reader's answer: her reason, what she decides, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from .. import rationale
+from ..casewords import confirmed, earlier, waiting
+from ..i18n import _
+from ..preferences import FOCUS, SWITCH, Preferences
+from ..review import Review
+from .widgets import fill, on, quietly, show_text
+
+
+class AnswerPanel:
+    """Submit, skip, relabel and exclude, the sentence of the reason, and the answers that wait.
+
+    Args:
+        on_answered: called after an answer was given, to give the view the keyboard again.
+    """
+
+    def __init__(self, ui: Any, review: Review, preferences: Preferences, on_answered: Callable[[], None]) -> None:
+        self._ui, self._review, self._preferences, self._on_answered = ui, review, preferences, on_answered
+        self._other_sentence = ""
+        self._objection = ""
+        on(ui.submit_button.clicked, self.submit)
+        on(ui.skip_button.clicked, self.skip)
+        on(ui.relabel_button.clicked, self._toggle_relabel)
+        on(ui.relabel_confirm_button.clicked, self.relabel)
+        on(ui.exclude_button.clicked, self._toggle_exclude)
+        on(ui.exclude_confirm_button.clicked, self.exclude)
+        on(ui.send_now_button.clicked, review.retry)
+        on(ui.decide_button.clicked, review.show_refused)
+        for combo in (ui.focus_combo, ui.switch_combo):
+            on(combo.editTextChanged, self._reason_changed)
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def submit(self) -> None:
+        """Send the marks."""
+        self._answer(lambda: self._review.submit(self._sentence()))
+
+    def skip(self) -> None:
+        """Send that she has no opinion."""
+        self._answer(lambda: self._review.skip(self._sentence()))
+
+    def relabel(self) -> None:
+        """Send the class chosen in the list."""
+        self._answer(lambda: self._review.relabel(self._ui.relabel_combo.currentText, self._sentence()))
+
+    def exclude(self) -> None:
+        """Send that the image is unfit, and why."""
+        self._answer(lambda: self._review.exclude(self._ui.exclude_edit.text.strip()))
+
+    def ask_relabel(self) -> None:
+        """Show the list of classes and give it the keyboard."""
+        if self._review.case is not None:
+            self._open(self._ui.relabel_button)
+
+    def ask_exclude(self) -> None:
+        """Show the line for the reason and give it the keyboard."""
+        if self._review.case is not None:
+            self._open(self._ui.exclude_button)
+
+    def close_questions(self) -> None:
+        """Hide both."""
+        self._open(None)
+
+    @property
+    def asking(self) -> bool:
+        """Whether one of them is open."""
+        return bool(self._ui.relabel_button.checked or self._ui.exclude_button.checked)
+
+    def focus_reason(self) -> None:
+        """Give the first blank the keyboard."""
+        self._ui.focus_combo.setFocus()
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def refresh_case(self) -> None:
+        """After another case came onto the screen."""
+        opened = self._review.case
+        self._objection = ""
+        self._open(None)
+        if opened is None:
+            return
+        case = opened.case
+        show_text(self._ui.previous_answer_label, earlier(case.answer, opened.answered))
+        self._ui.submit_button.setText(_("Submit again") if opened.answered else _("Submit"))
+        others = [name for name in case.classes if name != case.label]
+        fill(self._ui.relabel_combo, others, case.prediction)
+        self._ui.relabel_button.setEnabled(bool(others))
+        quietly(self._ui.exclude_edit, self._ui.exclude_edit.setText, "")
+        self._show_reason(opened.rationale)
+
+    def refresh_answers(self) -> None:
+        """After a receipt, or when answers wait."""
+        ui, pending = self._ui, self._review.pending
+        refused = sum(1 for entry in pending if entry.kind)
+        show_text(ui.receipt_label, self._objection or confirmed(self._review.last_receipt))
+        text = waiting(len(pending) - refused, refused)
+        show_text(ui.pending_label, text)
+        ui.pending_box.setVisible(bool(text))
+        ui.decide_button.setVisible(bool(refused))
+        ui.send_now_button.setVisible(len(pending) > refused)
+
+    # -- inner -------------------------------------------------------------------------------------------------------
+
+    def _answer(self, send: Callable[[], None]) -> None:
+        reader, (focus, switch) = self._review.reader, self._blanks()
+        self._objection = ""
+        try:
+            send()
+        except ValueError as error:
+            self._objection = str(error)
+            self.refresh_answers()
+            return
+        self._preferences.add_phrase(reader, FOCUS, focus)
+        self._preferences.add_phrase(reader, SWITCH, switch)
+        self.refresh_answers()
+        self._on_answered()
+
+    def _blanks(self) -> tuple[str, str]:
+        return self._ui.focus_combo.currentText, self._ui.switch_combo.currentText
+
+    def _sentence(self) -> str:
+        return rationale.sentence(*self._blanks()) or self._other_sentence
+
+    def _reason_changed(self) -> None:
+        opened = self._review.case
+        if opened is not None:
+            opened.rationale = self._sentence()
+            self._review.touch()
+        show_text(self._ui.foreign_rationale_label, "" if any(self._blanks()) else self._other_sentence)
+
+    def _show_reason(self, sentence: str) -> None:
+        """Put a reason into the blanks; one that isn't made like that is shown, and kept until they are filled in."""
+        parts = rationale.blanks(sentence)
+        self._other_sentence = "" if parts is not None else sentence
+        for combo, blank, words in zip(
+            (self._ui.focus_combo, self._ui.switch_combo), (FOCUS, SWITCH), parts or ("", "")
+        ):
+            phrases = self._preferences.phrases(self._review.reader, blank)
+            fill(combo, phrases, "")
+            quietly(combo, combo.setEditText, words)
+        show_text(self._ui.foreign_rationale_label, self._other_sentence)
+
+    def _toggle_relabel(self) -> None:
+        self._open(self._ui.relabel_button if self._ui.relabel_button.checked else None)
+
+    def _toggle_exclude(self) -> None:
+        self._open(self._ui.exclude_button if self._ui.exclude_button.checked else None)
+
+    def _open(self, button: Any) -> None:
+        """Show the question behind one of the two buttons, or none."""
+        ui = self._ui
+        for candidate, box in ((ui.relabel_button, ui.relabel_box), (ui.exclude_button, ui.exclude_box)):
+            candidate.setChecked(candidate is button)
+            box.setVisible(candidate is button)
+        if button is ui.relabel_button:
+            ui.relabel_combo.setFocus()
+        elif button is ui.exclude_button:
+            ui.exclude_edit.setFocus()

@@ -1,0 +1,281 @@
+"""The module's panel: its sections, what tells them to refresh, and the keys."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import qt
+import slicer
+
+from ..arrangement import Arrangement
+from ..grid import MATTERS, MISLED
+from ..plots import TrainingPlot
+from ..preferences import Preferences
+from ..review import CONNECTED, DISCONNECTED, Review
+from ..viewer import Viewer
+from ..wording import AWAITING
+from .answerpanel import AnswerPanel
+from .casepanel import CONNECTION, CasePanel
+from .connectionpanel import ConnectionPanel
+from .displaypanel import DisplayPanel
+from .markpanel import MarkPanel
+from .queuepanel import QueuePanel
+from .shortcuts import Shortcuts, as_html
+from .statuspanel import StatusPanel
+from .trainingpanel import TrainingPanel
+from .widgets import guarded, on, report_errors_to
+
+REVIEW_TAB, QUEUE_TAB, TRAINING_TAB, CONNECTION_TAB = range(4)
+
+
+class Panel:
+    """Joins the reader's session, the view and the widgets. It decides nothing: state goes to widgets, clicks go to
+    the session.
+
+    Attributes:
+        connection, case, marks, display, answer, queue, training, status: the sections.
+
+    Args:
+        root: the widget of ``IMIL.ui``; ``ui`` has its named widgets.
+        review: the session; ``viewer`` shows its case; ``arrangement`` is that of Slicer's views.
+        icons: folder of the icons.
+    """
+
+    def __init__(
+        self, root: Any, ui: Any, review: Review, viewer: Viewer, arrangement: Arrangement, icons: str
+    ) -> None:
+        self._root, self._ui, self._review, self._viewer = root, ui, review, viewer
+        self._entered = self._greet = False
+        self._queue_changed = True
+        preferences = Preferences()
+        self._plot = TrainingPlot(arrangement)
+        self.status = StatusPanel(ui, review, icons)
+        self.connection = ConnectionPanel(ui, review, preferences, icons)
+        self.case = CasePanel(ui, review, self._go_to)
+        self.marks = MarkPanel(ui, review, viewer, icons)
+        self.display = DisplayPanel(ui, review, viewer, preferences)
+        self.answer = AnswerPanel(ui, review, preferences, viewer.focus)
+        self.queue = QueuePanel(ui, review, self._show_review)
+        self.training = TrainingPanel(ui, review, self._plot, self._show_case)
+        self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
+        self._focus_changed = guarded(self.keys.refresh)
+        ui.keys_label.setText(as_html())
+        viewer.on_marks = guarded(self._marks_changed)
+        viewer.on_cell = guarded(self.marks.refresh_cell)
+        on(ui.tabs.currentChanged, self._tab_changed)
+        report_errors_to(self.status.show_unexpected)
+        review.observe(self._on_topic)
+        self.refresh()
+
+    def enter(self) -> None:
+        """The module is on the screen."""
+        if self._entered:
+            return
+        self._entered = True
+        self.keys.install()
+        slicer.app.focusChanged.connect(self._focus_changed)
+        self._viewer.activate()
+        if not self.case.paused:
+            self._review.resume_case()
+        self._show_case()
+        self._begin()
+
+    def exit(self) -> None:
+        """Another module is on the screen: no keys, no clock, no grid; the connection stays."""
+        if not self._entered:
+            return
+        self._entered = False
+        slicer.app.focusChanged.disconnect(self._focus_changed)
+        self.keys.remove()
+        self.training.hide_plot()
+        self._viewer.deactivate()
+        self._review.pause_case()
+
+    def scene_closing(self) -> None:
+        """Our nodes are about to vanish."""
+        self._plot.forget()
+        self._viewer.forget()
+
+    def scene_closed(self) -> None:
+        """There is a scene again."""
+        if self._entered:
+            self.training.hide_plot()
+            self._show_case()
+
+    def close(self) -> None:
+        """For good."""
+        self.exit()
+        self._plot.remove()
+        self._viewer.remove()
+        report_errors_to(None)
+
+    def refresh(self) -> None:
+        """Everything."""
+        for topic in ("connection", "status", "queue", "case", "answers", "problem"):
+            self._on_topic(topic)
+        self._tab_changed()
+
+    # -- topics ------------------------------------------------------------------------------------------------------
+
+    def _on_topic(self, topic: str) -> None:
+        {
+            "connection": self._on_connection,
+            "status": self._on_status,
+            "round": self._on_round,
+            "queue": self._on_queue,
+            "case": self._on_case,
+            "answers": self.answer.refresh_answers,
+            "problem": self.status.refresh_problem,
+            "training": self.training.replied,
+        }[topic]()
+
+    def _on_connection(self) -> None:
+        state = self._review.connection
+        if state == DISCONNECTED:
+            self._greet = True
+        self._on_status()
+        self.connection.refresh()
+        self.keys.refresh()
+
+    def _on_status(self) -> None:
+        self.status.refresh()
+        self.case.refresh_empty()
+        self.training.refresh()
+        status = self._review.status
+        if self._greet and self._review.connection == CONNECTED and status is not None:
+            # Once for each connection: the tab in which something can be done now.
+            self._greet = False
+            self._ui.tabs.setCurrentIndex(REVIEW_TAB if status.state == AWAITING else TRAINING_TAB)
+
+    def _on_round(self) -> None:
+        self.training.hide_plot()
+        self._show_review()
+
+    def _on_queue(self) -> None:
+        self.case.refresh_steps()
+        self.case.refresh_empty()
+        self.training.refresh_comparison()
+        self._queue_changed = True
+        if self._ui.tabs.currentIndex == QUEUE_TAB:
+            self._refresh_queue()
+
+    def _on_case(self) -> None:
+        self._show_case()
+        self.case.refresh()
+        self.answer.refresh_case()
+        self.marks.refresh()
+        self.marks.refresh_cell()
+        self.display.refresh()
+        self.keys.refresh()
+
+    def _marks_changed(self) -> None:
+        self._review.touch()
+        self.case.resume()
+        self.marks.refresh()
+        self.display.refresh()
+
+    # -- where things are --------------------------------------------------------------------------------------------
+
+    def _show_case(self) -> None:
+        if self._entered:
+            opened = self._review.case
+            if opened is not None:
+                self.training.hide_plot()
+            self._viewer.show(opened)
+
+    def _show_review(self) -> None:
+        self._ui.tabs.setCurrentIndex(REVIEW_TAB)
+        if self._entered:
+            self._viewer.focus()
+
+    def _go_to(self, place: str) -> None:
+        self._ui.tabs.setCurrentIndex(CONNECTION_TAB if place == CONNECTION else TRAINING_TAB)
+
+    def _tab_changed(self) -> None:
+        current = self._ui.tabs.currentIndex
+        for index in range(self._ui.tabs.count):
+            # A page that isn't shown must not make the panel longer.
+            policy = qt.QSizePolicy.Preferred if index == current else qt.QSizePolicy.Ignored
+            self._ui.tabs.widget(index).setSizePolicy(qt.QSizePolicy.Preferred, policy)
+        if current == QUEUE_TAB and self._queue_changed:
+            self._refresh_queue()
+        self.keys.refresh()
+
+    def _refresh_queue(self) -> None:
+        self._queue_changed = False
+        self.queue.refresh()
+
+    def _begin(self) -> None:
+        """Put the keyboard where it's needed first."""
+        ui = self._ui
+        if self._review.connection != DISCONNECTED:
+            self._viewer.focus()
+        elif not ui.url_edit.text:
+            ui.url_edit.setFocus()
+        else:
+            (ui.connect_button if ui.reader_edit.text else ui.reader_edit).setFocus()
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+
+    def _can_review(self) -> bool:
+        return self._review.case is not None and self._ui.tabs.currentIndex == REVIEW_TAB
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        ui, viewer = self._ui, self._viewer
+        return {
+            "submit": self._enter_key,
+            "skip": self.answer.skip,
+            "relabel": self.answer.ask_relabel,
+            "exclude": self.answer.ask_exclude,
+            "next": self._review.next,
+            "previous": self._review.previous,
+            "up": lambda: viewer.move_cursor(-1, 0),
+            "down": lambda: viewer.move_cursor(1, 0),
+            "left": lambda: viewer.move_cursor(0, -1),
+            "right": lambda: viewer.move_cursor(0, 1),
+            "toggle": viewer.toggle_cursor,
+            "matters": lambda: self.marks.choose(MATTERS),
+            "misled": lambda: self.marks.choose(MISLED),
+            "all": self.marks.mark_all,
+            "none": self.marks.clear,
+            "invert": self.marks.invert,
+            "undo": self.marks.undo,
+            "redo": self.marks.redo,
+            "blink": self.display.blink,
+            "preview": self.display.toggle_preview,
+            "reason": self.answer.focus_reason,
+            "pause": self.case.toggle_pause,
+            "back": self._back,
+            "tab_review": self._show_review,
+            "tab_queue": lambda: self._to_tab(QUEUE_TAB, ui.queue_table),
+            "tab_training": lambda: self._to_tab(TRAINING_TAB, ui.tabs),
+            "tab_connection": lambda: self._to_tab(CONNECTION_TAB, ui.url_edit),
+        }
+
+    def _to_tab(self, index: int, widget: Any) -> None:
+        self._ui.tabs.setCurrentIndex(index)
+        widget.setFocus()
+
+    def _back(self) -> None:
+        self.answer.close_questions()
+        self.display.preview(False)
+        self._viewer.focus()
+
+    def _enter_key(self) -> None:
+        """Enter does what the widget with the keyboard says, else what the tab is for."""
+        ui, focus = self._ui, qt.QApplication.focusWidget()
+        if focus is not None and self._root.isAncestorOf(focus) and focus.inherits("QAbstractButton"):
+            focus.click()
+            return
+        current = ui.tabs.currentIndex
+        if current == CONNECTION_TAB:
+            self.connection.connect()
+        elif current == QUEUE_TAB:
+            self.queue.open_selected()
+        elif current == REVIEW_TAB and self._review.case is not None:
+            if ui.relabel_button.checked:
+                self.answer.relabel()
+            elif ui.exclude_button.checked:
+                self.answer.exclude()
+            else:
+                self.answer.submit()

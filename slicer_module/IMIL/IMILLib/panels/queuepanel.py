@@ -1,0 +1,131 @@
+"""The table of all cases of the round."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import qt
+
+from ..casewords import percent, row_reader, row_state
+from ..i18n import _
+from ..records import Queue, QueueRow
+from ..review import Review
+from .widgets import fill, on, tip
+
+ALL, MINE, OPEN, DONE = range(4)
+
+
+class QueuePanel:
+    """Shows the queue, filtered; opens cases.
+
+    A refresh touches only what changed, so that a selection stays, and hundreds of rows cost nothing.
+
+    Args:
+        on_open: called after a case was opened from the table.
+    """
+
+    def __init__(self, ui: Any, review: Review, on_open: Callable[[], None]) -> None:
+        self._ui, self._review, self._on_open = ui, review, on_open
+        self._table = ui.queue_table
+        self._shown: list[tuple[str, ...]] = []
+        self._prepare()
+        fill(ui.filter_combo, [_("All"), _("Mine"), _("Open"), _("Done")], "")
+        on(ui.filter_combo.currentIndexChanged, self.refresh)
+        on(ui.refresh_button.clicked, review.refresh)
+        on(ui.open_button.clicked, self.open_selected)
+        on(self._table.cellDoubleClicked, self.open_selected)
+        on(self._table.itemSelectionChanged, self._selection_changed)
+
+    def open_selected(self) -> None:
+        """Open the case of the chosen row, if the reader may."""
+        row = self._selected()
+        if row is not None and self._review.may_open(row):
+            self._review.open(row.id)
+            self._on_open()
+
+    def refresh(self) -> None:
+        """After the queue, the filter or the reader changed."""
+        queue = self._review.queue
+        rows = () if queue is None else queue.rows
+        table = self._table
+        table.setUpdatesEnabled(False)
+        table.blockSignals(True)
+        table.setRowCount(len(rows))
+        del self._shown[len(rows) :]
+        for place, row in enumerate(rows):
+            self._fill(place, row)
+            table.setRowHidden(place, not self._passes(row))
+        table.blockSignals(False)
+        table.setUpdatesEnabled(True)
+        self._ui.queue_label.setText(_summary(queue))
+        self._selection_changed()
+
+    def _fill(self, place: int, row: QueueRow) -> None:
+        texts = (
+            str(row.position),
+            row_state(row, self._review.reader),
+            row.id,
+            row.label,
+            row.prediction,
+            percent(row.confidence),
+            row_reader(row),
+        )
+        before = self._shown[place] if place < len(self._shown) else ("",) * len(texts)
+        if place == len(self._shown):
+            self._shown.append(texts)
+        self._shown[place] = texts
+        for column, (old, new) in enumerate(zip(before, texts)):
+            item = self._table.item(place, column)
+            if item is None:
+                self._table.setItem(place, column, _item(new, column in (0, 5)))
+            elif old != new:
+                item.setText(new)
+                item.setToolTip(tip(new))
+
+    def _passes(self, row: QueueRow) -> bool:
+        chosen = self._ui.filter_combo.currentIndex
+        if chosen == MINE:
+            return row.mine or bool(row.holder and row.holder == self._review.reader)
+        if chosen == OPEN:
+            return row.state != "done" and not row.mine
+        return chosen != DONE or row.state == "done" or row.mine
+
+    def _selected(self) -> QueueRow | None:
+        queue, place = self._review.queue, self._table.currentRow()
+        if queue is None or not 0 <= place < len(queue.rows) or self._table.isRowHidden(place):
+            return None
+        return queue.rows[place]
+
+    def _selection_changed(self) -> None:
+        row = self._selected()
+        self._ui.open_button.setEnabled(row is not None and self._review.may_open(row))
+
+    def _prepare(self) -> None:
+        table = self._table
+        titles = (_("#"), _("State"), _("Image"), _("True label"), _("Prediction"), _("Conf."), _("Reader"))
+        table.setColumnCount(len(titles))
+        table.setHorizontalHeaderLabels(list(titles))
+        table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
+        header = table.horizontalHeader()
+        header.setMinimumSectionSize(24)
+        # Sizes by content would be worked out anew for each of hundreds of rows; these fit usual words.
+        letter = table.fontMetrics().averageCharWidth()
+        for column, letters in enumerate((4, 11, 16, 11, 11, 7, 12)):
+            table.setColumnWidth(column, letters * letter + 12)
+        header.setStretchLastSection(True)
+
+
+def _item(text: str, number: bool) -> Any:
+    item = qt.QTableWidgetItem(text)
+    item.setToolTip(tip(text))
+    if number:
+        item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    return item
+
+
+def _summary(queue: Queue | None) -> str:
+    if queue is None or not queue.rows:
+        return _("No cases yet")
+    done = sum(1 for row in queue.rows if row.state == "done")
+    return _("{done} of {total} answered").format(done=done, total=len(queue.rows))

@@ -1,0 +1,85 @@
+"""The widgets of the settings form: one for each setting, of the kind that fits it."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import qt
+
+from ..settingsform import CHOICE, FLAG, MAX_WHOLE, WHOLE, Field, SettingsForm
+from .widgets import fill, on, quietly, tip
+
+
+class SettingsWidgets:
+    """Fills a form layout with a row for each setting and keeps both sides the same.
+
+    Args:
+        layout: a QFormLayout.
+        on_change: called after somebody changed a value.
+    """
+
+    def __init__(self, layout: Any, on_change: Callable[[], None]) -> None:
+        self._layout, self._on_change = layout, on_change
+        self._form: SettingsForm | None = None
+        self._widgets: list[tuple[Field, Any]] = []
+
+    def build(self, form: SettingsForm) -> None:
+        """Make the rows for a server's settings."""
+        self._form = form
+        while self._layout.rowCount() > 0:
+            self._layout.removeRow(0)
+        self._widgets = [(field, self._widget(field)) for field in form.fields]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the form's values."""
+        for field, widget in self._widgets:
+            value = self._form.value(field)
+            if field.kind == FLAG:
+                quietly(widget, widget.setChecked, bool(value))
+            elif field.kind == CHOICE:
+                fill(widget, field.choices, str(value))
+            elif field.kind == WHOLE and not isinstance(value, str):
+                quietly(widget, widget.setValue, int(value))
+            else:
+                quietly(widget, widget.setText, field.text(value))
+
+    def _widget(self, field: Field) -> Any:
+        widget, changed = self._make(field)
+        help_text = f"{field.help} ({field.limits})" if field.limits else field.help
+        widget.setToolTip(tip(help_text))
+        widget.setAccessibleName(field.label)
+        label = qt.QLabel(field.label)
+        label.setToolTip(tip(help_text))
+        label.setBuddy(widget)
+        self._layout.addRow(label, widget)
+        on(changed, lambda: self._put(field, widget))
+        return widget
+
+    def _make(self, field: Field) -> tuple[Any, Any]:
+        """A widget and the signal that says that it changed."""
+        if field.kind == FLAG:
+            widget = qt.QCheckBox()
+            return widget, widget.toggled
+        if field.kind == CHOICE:
+            widget = qt.QComboBox()
+            return widget, widget.currentIndexChanged
+        if field.kind == WHOLE:
+            widget = qt.QSpinBox()
+            low = -MAX_WHOLE if field.minimum is None else max(-MAX_WHOLE, int(field.minimum))
+            high = MAX_WHOLE if field.maximum is None else min(MAX_WHOLE, int(field.maximum))
+            widget.setRange(low, high)
+            return widget, widget.valueChanged
+        widget = qt.QLineEdit()
+        return widget, widget.textEdited
+
+    def _put(self, field: Field, widget: Any) -> None:
+        if field.kind == FLAG:
+            self._form.put(field, bool(widget.checked))
+        elif field.kind == CHOICE:
+            self._form.put(field, str(widget.currentText))
+        elif field.kind == WHOLE:
+            self._form.put(field, int(widget.value))
+        else:
+            self._form.put(field, str(widget.text))
+        self._on_change()

@@ -1,0 +1,86 @@
+"""The lines at the top: how things stand, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..i18n import _
+from ..problems import DISCARD, REPLACE, RETRY, Problem
+from ..review import CONNECTED, CONNECTING, OFFLINE, Review
+from ..wording import AWAITING, state_in_words
+from .widgets import icon, on, set_picture
+
+
+class StatusPanel:
+    """The status line, and the box for a `Problem` with what can be done about it."""
+
+    def __init__(self, ui: Any, review: Review, icons: str) -> None:
+        self._ui, self._review, self._icons = ui, review, icons
+        self._unexpected = ""
+        on(ui.problem_retry_button.clicked, lambda: self._resolve(RETRY))
+        on(ui.problem_replace_button.clicked, lambda: self._resolve(REPLACE))
+        on(ui.problem_discard_button.clicked, lambda: self._resolve(DISCARD))
+        on(ui.problem_dismiss_button.clicked, self._dismiss)
+        set_picture(ui.problem_icon, icon(icons, "state_warning"))
+
+    def show_unexpected(self, sentence: str) -> None:
+        """Tell of an error of the module itself."""
+        self._unexpected = sentence
+        self.refresh_problem()
+
+    def refresh(self) -> None:
+        """State of connection and run."""
+        shape, text = self._state()
+        set_picture(self._ui.status_icon, icon(self._icons, shape))
+        if self._ui.status_label.text != text:
+            self._ui.status_label.setText(text)
+
+    def refresh_problem(self) -> None:
+        """The problem, if there is one."""
+        ui = self._ui
+        problem = Problem("unexpected", self._unexpected) if self._unexpected else self._review.problem
+        ui.problem_frame.setVisible(problem is not None)
+        if problem is None:
+            return
+        ui.problem_label.setText(problem.sentence)
+        ui.problem_retry_button.setVisible(RETRY in problem.choices)
+        ui.problem_replace_button.setVisible(REPLACE in problem.choices)
+        ui.problem_discard_button.setVisible(DISCARD in problem.choices)
+        ui.problem_dismiss_button.setText(_("Later") if problem.choices else _("Dismiss"))
+
+    def _state(self) -> tuple[str, str]:
+        review = self._review
+        if review.connection == CONNECTING:
+            return "state_busy", _("Connecting")
+        if review.connection == OFFLINE:
+            return "state_offline", _("The server doesn't answer; trying again. Nothing that you did is lost.")
+        status = review.status
+        if review.connection != CONNECTED or status is None:
+            return "state_off", _("Not connected")
+        if status.run is None:
+            return "state_ok", _("Connected as {reader}; there is no run yet").format(reader=review.reader)
+        where = _("Run {run}: {state}, epoch {epoch} of {epochs}").format(
+            run=status.run, state=state_in_words(status), epoch=status.epoch, epochs=status.epochs
+        )
+        if status.state == AWAITING:
+            where = _("Run {run}: round {round}, {done} of {total} cases answered").format(
+                run=status.run, round=status.round, done=status.reviewed, total=status.queued
+            )
+        return _shape(status.state, status.training), where
+
+    def _resolve(self, choice: str) -> None:
+        if self._review.problem is not None:
+            self._review.resolve(self._review.problem.key, choice)
+
+    def _dismiss(self) -> None:
+        if self._unexpected:
+            self._unexpected = ""
+            self.refresh_problem()
+        else:
+            self._review.dismiss_problem()
+
+
+def _shape(state: str, training: bool) -> str:
+    if state == "training":
+        return "state_training" if training else "state_stopped"
+    return {AWAITING: "state_review", "completed": "state_ok", "failed": "state_warning"}.get(state, "state_ok")

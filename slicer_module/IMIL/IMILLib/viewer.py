@@ -1,0 +1,205 @@
+"""The open case in Slicer's Red slice view: image, heat map, grid and marks, painted by mouse and keyboard."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import slicer
+
+from .arrangement import Arrangement
+from .gridview import GridView
+from .marks import Marks
+from .opencase import OpenCase
+from .overlay import CaseView
+from .painter import Painter
+
+VIEW = "Red"
+
+
+class Viewer:
+    """Shows one case at a time and lets the reader mark its cells.
+
+    Attributes:
+        brush: the mark that is painted, `grid.MATTERS` or `grid.MISLED`.
+        on_marks: called without arguments after the marks changed; ``on_cell`` after the cell under the pointer, or
+            under the keyboard's cursor, changed.
+
+    Args:
+        arrangement: of Slicer's views; the view is made the only one while a case is shown.
+
+    Raises:
+        RuntimeError: if Slicer runs without views.
+    """
+
+    def __init__(self, arrangement: Arrangement) -> None:
+        manager = slicer.app.layoutManager()
+        widget = None if manager is None else manager.sliceWidget(VIEW)
+        if widget is None:
+            raise RuntimeError("A case can't be shown: this Slicer runs without slice views.")
+        self._widget = widget
+        self._arrangement = arrangement
+        self._case_view = CaseView(widget)
+        self._grid_view = GridView(widget, self._case_view)
+        self._painter = Painter(widget, self._case_view, self._marks)
+        self._painter.on_hover = self._hovered
+        self._painter.on_cursor = self._cursor_moved
+        self._opened: OpenCase | None = None
+        self._unobserve: Callable[[], None] | None = None
+        self._hover: int | None = None
+        self._active = False
+        self.on_marks: Callable[[], None] = _nothing
+        self.on_cell: Callable[[], None] = _nothing
+
+    # -- which case --------------------------------------------------------------------------------------------------
+
+    def show(self, opened: OpenCase | None) -> None:
+        """Show another case, or none."""
+        if opened is self._opened and (opened is None or self._case_view.on_screen):
+            return
+        self._let_go()
+        self._opened = opened
+        if opened is None:
+            self._grid_view.hide()
+            self._case_view.clear()
+            self._arrangement.restore()
+            return
+        self._arrangement.show(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+        with slicer.util.RenderBlocker():
+            self._case_view.show(opened.picture, opened.heat_map, opened.grid, opened.case.id)
+            self._show_marks()
+            self._painter.clear_cursor()
+            self._grid_view.set_hover(None)
+            if self._active:
+                self._grid_view.show()
+        self._unobserve = opened.marks.observe(self._marked)
+
+    def activate(self) -> None:
+        """Take mouse and keys: the module is on the screen."""
+        self._active = True
+        self._painter.attach()
+        if self._opened is not None:
+            self._arrangement.show(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+            self._grid_view.show()
+
+    def deactivate(self) -> None:
+        """Leave mouse and keys to others. The nodes stay, for Slicer's other modules."""
+        self._active = False
+        self.preview = False
+        self._painter.detach()
+        self._grid_view.hide()
+        self._arrangement.restore()
+
+    def forget(self) -> None:
+        """The scene is being closed: take our nodes out; `show` makes them anew."""
+        self._let_go()
+        self._opened = None
+        self._grid_view.hide()
+        self._case_view.remove()
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self.deactivate()
+        self.forget()
+        self._grid_view.remove()
+
+    @property
+    def interactor(self) -> Any:
+        """The view's VTK interactor."""
+        return self._widget.sliceView().interactor()
+
+    def focus(self) -> None:
+        """Give the view the keyboard."""
+        self._widget.sliceView().setFocus()
+
+    # -- marks -------------------------------------------------------------------------------------------------------
+
+    @property
+    def brush(self) -> int:
+        return self._painter.brush
+
+    @brush.setter
+    def brush(self, mark: int) -> None:
+        self._painter.brush = mark
+
+    @property
+    def cell(self) -> int | None:
+        """The cell under the pointer, else the keyboard's."""
+        return self._hover if self._hover is not None else self._painter.cursor
+
+    def center_of(self, cell: int) -> tuple[int, int]:
+        """Where a cell's middle is: (x, y) in the view's pixels, from the bottom left."""
+        top, bottom, left, right = self._case_view.grid.box(cell)
+        x, y = self._case_view.display_of((top + bottom - 1) / 2, (left + right - 1) / 2)
+        return round(x), round(y)
+
+    def move_cursor(self, down: int, right: int) -> None:
+        """Move the keyboard's cell by so many cells on the screen."""
+        self._painter.move_cursor(down, right)
+
+    def toggle_cursor(self) -> None:
+        """Mark or unmark the keyboard's cell."""
+        self._painter.toggle_cursor()
+
+    # -- how it looks ------------------------------------------------------------------------------------------------
+
+    @property
+    def preview(self) -> bool:
+        """Whether the image is shown as the model will see it."""
+        return self._case_view.preview is not None
+
+    @preview.setter
+    def preview(self, wanted: bool) -> None:
+        opened = self._opened
+        self._case_view.set_preview(opened.marks.cells if wanted and opened is not None else None)
+
+    def set_opacity(self, opacity: float) -> None:
+        """Of the heat map, 0 to 1."""
+        self._case_view.set_opacity(opacity)
+
+    def set_threshold(self, threshold: float) -> None:
+        """Hide heat below this, 0 to 1."""
+        self._case_view.set_threshold(threshold)
+
+    def set_color_map(self, name: str) -> None:
+        """One of `colormaps.COLOR_MAPS`."""
+        self._case_view.set_color_map(name)
+
+    def set_heat_map_visible(self, visible: bool) -> None:
+        """Show or hide the heat map."""
+        self._case_view.set_heat_map_visible(visible)
+
+    def _marks(self) -> Marks | None:
+        return None if self._opened is None else self._opened.marks
+
+    def _marked(self) -> None:
+        self._show_marks()
+        if self.preview:
+            self.preview = True
+        self.on_marks()
+        self.on_cell()
+
+    def _show_marks(self) -> None:
+        marks = self._opened.marks
+        self._case_view.set_marks(marks.cells, marks.misleading)
+        self._grid_view.update(marks.values)
+
+    def _hovered(self, cell: int | None) -> None:
+        self._hover = cell
+        self._grid_view.set_hover(cell)
+        self.on_cell()
+
+    def _cursor_moved(self, cell: int | None) -> None:
+        self._hover = None
+        self._grid_view.set_hover(None)
+        self._grid_view.set_cursor(cell)
+        self.on_cell()
+
+    def _let_go(self) -> None:
+        if self._unobserve is not None:
+            self._unobserve()
+            self._unobserve = None
+        self._hover = None
+
+
+def _nothing() -> None:
+    """Nobody listens."""
