@@ -112,7 +112,7 @@ class ctkVTKOpenGLNativeWidget(QtWidgets.QWidget):
             self.interactor.InvokeEvent("CharEvent")
 
     def _turn(self, event: QtGui.QWheelEvent) -> None:
-        self._place(event, self.mapFromGlobal(QtGui.QCursor.pos()) if not hasattr(event, "pos") else event.pos())
+        self._place(event, event.point(0).position().toPoint())
         self._wheel += event.angleDelta().y()
         if abs(self._wheel) >= WHEEL_STEP:
             self.interactor.InvokeEvent("MouseWheelForwardEvent" if self._wheel > 0 else "MouseWheelBackwardEvent")
