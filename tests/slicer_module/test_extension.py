@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import subprocess
+import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,6 +19,15 @@ MODULE = EXTENSION / "IMIL"
 ICONS = MODULE / "Resources" / "Icons"
 PLACEHOLDER = "https://example.org/imil"
 NOT_INSTALLED = ("Testing", "__pycache__")
+
+
+def load(script: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def cmake_list(name: str) -> list[str]:
@@ -81,6 +92,16 @@ def test_cmake_gives_slicers_macros_what_they_need(tmp_path: Path) -> None:
     assert said == ["-- module IMIL", "-- test IMIL.py", "-- test IMILLibraryTest.py"]
 
 
+def test_the_test_for_slicer_itself_passes(host: object) -> None:
+    """What ctest runs inside Slicer, beside `IMILTest`, in the stand-in."""
+    script = MODULE / "Testing" / "Python" / "IMILLibraryTest.py"
+    library_test = load(script).IMILLibraryTest
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(library_test).run(result)
+    assert result.testsRun == 1
+    assert result.failures + result.errors == []
+
+
 def test_the_catalogue_entry_has_what_its_schema_asks_for() -> None:
     """By the fields of Slicer's slicer-extension-catalog-entry-schema-v1.0.1."""
     entry = json.loads((EXTENSION / "IMIL.json").read_text(encoding="utf-8"))
@@ -112,11 +133,7 @@ def test_only_the_places_that_the_readme_names_have_the_placeholder() -> None:
 
 
 def test_the_extensions_icon_is_what_its_script_draws() -> None:
-    spec = importlib.util.spec_from_file_location("make_icons", EXTENSION / "make_icons.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make_icons = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_icons)
+    make_icons = load(EXTENSION / "make_icons.py")
     drawn = np.asarray(make_icons.draw_icon(), np.float64)
     assert drawn.shape == (128, 128, 4)
     for target in make_icons.TARGETS:
