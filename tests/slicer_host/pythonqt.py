@@ -33,10 +33,12 @@ _native: dict[tuple[type, str], object] = {}  # the C++ getters that properties 
 
 
 def native(obj: QtCore.QObject, name: str) -> object:
-    """Calls the C++ getter that a property hides, for the host's own use."""
+    """Calls the C++ method that a property or a rule hides, for the host's own use."""
     for cls in type(obj).__mro__:
         if (cls, name) in _native:
             return _native[cls, name](obj)
+        if isinstance(cls.__dict__.get(name), qtrules.Hidden):
+            return cls.__dict__[name].value(obj)
     return getattr(obj, name)()
 
 
@@ -104,10 +106,15 @@ def install() -> types.ModuleType:
         return sys.modules["qt"]
     everything = list(classes())
     objects = [cls for cls in everything if issubclass(cls, QtCore.QObject)]
-    qtrules.apply(everything)
+    virtual = qtrules.Virtual(everything)
+    for cls in everything:
+        qtrules.hide_enums(cls)
+    qtrules.refuse_keywords(everything, virtual)
     for cls in objects:
         _make_properties(cls)
         qtrules.refuse_new_attributes(cls)
+    qtrules.hide_names(everything, virtual)
+    qtrules.add_differences()
     QtCore.QObject.name = QtCore.QObject.__dict__["objectName"]
     QtCore.QObject.className = _class_name
     module = types.ModuleType("qt", "Qt as PythonQt presents it in Slicer; a stand-in.")

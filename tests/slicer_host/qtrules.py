@@ -6,30 +6,27 @@ import enum
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from slicer_host import eventloop
 
-# Bound in PySide6 only, or new in Qt 6 (Slicer 5.8 has Qt 5.15), or not for module code (threads of Qt's own).
+# One line for each class of PySide6 that isn't in Qt 5.15, or that has more names than there: "QClass: name name".
+QT6_NAMES = Path(__file__).with_name("qt6_names.txt")
+
+# In Qt 5.15 too, but not for module code: Qt's own threads and meta objects.
 NOT_OFFERED = {
-    "QCameraPermission", "QEventPoint", "QInputDevice", "QMetaClassInfo", "QMetaEnum", "QMetaMethod", "QMetaObject",
-    "QMetaProperty", "QMetaType", "QPermission", "QPointerEvent", "QPointingDevice", "QRunnable", "QSinglePointEvent",
-    "QStringConverter", "QStringDecoder", "QStringEncoder", "QThread", "QThreadPool", "QUntypedPropertyData",
+    "QMetaClassInfo", "QMetaEnum", "QMetaMethod", "QMetaObject", "QMetaProperty", "QRunnable", "QThread", "QThreadPool",
 }  # fmt: skip
 
-# Attributes that Slicer 5.8's Qt 5.15 or PythonQt doesn't have, or which give something else there.
+# Attributes that PythonQt doesn't have or that give something else there, and signals that are new in Qt 6.
 HIDDEN = {
     "QCheckBox": ["checkStateChanged"],
     "QSinglePointEvent": ["position", "scenePosition", "globalPosition"],
-    "QDialog": ["exec"],
-    "QMenu": ["exec"],
-    "QApplication": ["exec"],
-    "QCoreApplication": ["exec"],
-    "QEventLoop": ["exec"],
     "QInputDialog": ["getText", "getInt", "getDouble", "getItem", "getMultiLineText"],
     "QFontDialog": ["getFont"],
-    "QWidget": ["connect", "disconnect"],
 }
 
 # Not virtual in C++ although several related classes have a method of that name.
@@ -39,18 +36,29 @@ NOT_VIRTUAL = {
 }  # fmt: skip
 
 
+@cache
+def qt6_names() -> dict[str, list[str]]:
+    """Class -> its names that Qt 5.15 doesn't have; an empty list if it doesn't have the class."""
+    lines = (line.partition(":") for line in QT6_NAMES.read_text(encoding="utf-8").splitlines())
+    return {cls: names.split() for cls, _, names in lines}
+
+
 def is_offered(name: str) -> bool:
     """Whether `qt` has a class of this name."""
-    return name.startswith("Q") and name not in NOT_OFFERED and not name.startswith(("QRhi", "QShader"))
+    return name.startswith("Q") and name not in NOT_OFFERED and qt6_names().get(name) != []
 
 
-def apply(classes: Iterable[type]) -> None:
-    """Hides enum classes and attributes that PythonQt doesn't have, and refuses keyword arguments."""
-    classes = list(classes)
-    for cls in classes:
-        _hide_enums(cls)
-    refuse_keywords(classes)
-    _differences(classes)
+class Refusal:
+    """Stands for a hidden slot or signal; whatever is done with it fails."""
+
+    def __init__(self, message: str) -> None:
+        self.__dict__["message"] = message
+
+    def __call__(self, *arguments: object, **keywords: object) -> None:
+        raise AttributeError(self.message)
+
+    def __getattr__(self, name: str) -> None:
+        raise AttributeError(self.message)
 
 
 class Hidden:
@@ -64,10 +72,14 @@ class Hidden:
         of_shiboken = caller.f_globals.get("__name__", "").startswith("shibokensupport")
         if of_shiboken or caller.f_code.co_name in ("func_or", "func_add"):  # of Qt.ShiftModifier | Qt.Key_A
             return self.value
-        raise AttributeError(f"PythonQt in Slicer has no '{self.owner}.{self.name}'")
+        message = f"PythonQt in Slicer has no '{self.owner}.{self.name}'"
+        if isinstance(obj, QtCore.QObject):
+            # After an exception PySide6 would look for a slot or a signal of that name itself, and find it.
+            return Refusal(message)
+        raise AttributeError(message)
 
 
-def _hide_enums(cls: type) -> None:
+def hide_enums(cls: type) -> None:
     """Makes enum values attributes of the class (`Qt.AlignLeft`), and hides the enum's own name."""
     for name, value in list(cls.__dict__.items()):
         if isinstance(value, enum.EnumMeta):
@@ -88,20 +100,27 @@ def _guarded(function: Callable[..., object], label: str) -> Callable[..., objec
     return call
 
 
-def refuse_keywords(classes: list[type]) -> None:
-    """Wraps constructors, static methods and all methods that can't be virtual."""
-    owners: dict[str, set[type]] = defaultdict(set)
-    for cls in classes:
-        for name, value in cls.__dict__.items():
-            if type(value).__name__ == "method_descriptor":
-                owners[name].add(cls)
+class Virtual:
+    """Tells which methods may be virtual in C++: those that several related classes have, and event handlers."""
 
-    def may_be_virtual(cls: type, name: str) -> bool:
+    def __init__(self, classes: Iterable[type]) -> None:
+        self._owners: dict[str, set[type]] = defaultdict(set)
+        for cls in classes:
+            for name, value in cls.__dict__.items():
+                if type(value).__name__ == "method_descriptor":
+                    self._owners[name].add(cls)
+
+    def may_be(self, cls: type, name: str) -> bool:
+        """Whether a Python object in its place could be taken for an override."""
         if name in NOT_VIRTUAL:
             return False
-        related = (other for other in owners[name] if other is not cls)
-        return name.endswith("Event") or any(issubclass(o, cls) or issubclass(cls, o) for o in related)
+        others = [other for other in self._owners[name] if other is not cls]
+        related = any(issubclass(other, cls) or issubclass(cls, other) for other in others)
+        return related or name.endswith("Event") or name == "clone"
 
+
+def refuse_keywords(classes: list[type], virtual: Virtual) -> None:
+    """Wraps constructors, static methods and all methods that can't be virtual."""
     for cls in classes:
         for name, value in list(cls.__dict__.items()):
             label, kind = f"{cls.__name__}.{name}", type(value).__name__
@@ -111,7 +130,7 @@ def refuse_keywords(classes: list[type]) -> None:
                 continue
             elif kind == "staticmethod":
                 setattr(cls, name, staticmethod(_guarded(getattr(cls, name), label)))
-            elif kind == "method_descriptor" and not may_be_virtual(cls, name):
+            elif kind == "method_descriptor" and not virtual.may_be(cls, name):
                 setattr(cls, name, _guarded(value, label))
 
 
@@ -136,16 +155,21 @@ def _set_attribute(self: QtCore.QObject, name: str, value: object) -> None:
         raise AttributeError(f"Slot '{name}' can not be overwritten on {kind.__name__} object")
 
 
-def _differences(classes: list[type]) -> None:
+def hide_names(classes: list[type], virtual: Virtual) -> None:
+    """Hides what Qt 5.15 or PythonQt doesn't have."""
+    for cls in classes:
+        for name in [*qt6_names().get(cls.__name__, []), *HIDDEN.get(cls.__name__, [])]:
+            value = cls.__dict__.get(name)
+            is_field = type(value).__name__ == "getset_descriptor"  # PySide2's stubs don't list them
+            if name in cls.__dict__ and not is_field and not virtual.may_be(cls, name):
+                setattr(cls, name, Hidden(cls.__name__, name, value))
+
+
+def add_differences() -> None:
     """Methods that return something else in PythonQt, or exist there under another name."""
-    by_name = {cls.__name__: cls for cls in classes}
-    for owner, names in HIDDEN.items():
-        cls = by_name[owner]
-        for name in names:
-            if name in cls.__dict__:
-                setattr(cls, name, Hidden(owner, name, cls.__dict__[name]))
     QtWidgets.QDialog.exec_ = eventloop.run_dialog
-    for cls in (QtCore.QCoreApplication, QtWidgets.QApplication):
+    QtWidgets.QMenu.exec_ = Hidden("QMenu", "exec_", None)
+    for cls in (QtCore.QCoreApplication, QtGui.QGuiApplication, QtWidgets.QApplication):
         cls.processEvents = staticmethod(eventloop.process_events)
         cls.exec_ = Hidden(cls.__name__, "exec_", None)
     for name in ("getOpenFileName", "getSaveFileName", "getOpenFileNames"):
