@@ -19,6 +19,7 @@ What was learnt about PySide6 6.12, to save time:
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import sys
 import types
@@ -100,10 +101,16 @@ def _class_name(self: QtCore.QObject) -> str:
     return self.metaObject().className()
 
 
+def _spare_true() -> None:
+    """Gives True more references than emits can take: without any left, Python ends in a fatal error."""
+    ctypes.c_ssize_t.from_address(id(True)).value += 1 << 40
+
+
 def install() -> types.ModuleType:
     """Changes PySide6's classes and puts the module `qt` into sys.modules; returns it. Once per process."""
     if "qt" in sys.modules:
         return sys.modules["qt"]
+    _spare_true()
     everything = list(classes())
     objects = [cls for cls in everything if issubclass(cls, QtCore.QObject)]
     virtual = qtrules.Virtual(everything)
