@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -43,6 +44,9 @@ def prepare() -> None:
         )
     if "vtkmodules.vtkRenderingOpenGL2" in sys.modules and "VTK_DEFAULT_OPENGL_WINDOW" not in os.environ:
         raise RuntimeError("VTK was imported before the Slicer host was started: start the host first.")
+    # triton, which torchvision imports, and Mesa bring an LLVM each; the process dies if Mesa's is there first.
+    with contextlib.suppress(ImportError):
+        import triton  # noqa: F401
     os.environ["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     # matplotlib would choose its Qt backend if it saw our QApplication.
