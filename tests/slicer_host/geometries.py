@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK
-from imil.grid import Grid
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from imil.grid import Grid
 
 DIGITAL_RADIOGRAPH = "1.2.840.10008.5.1.4.1.1.1.1"
 STEP = 15

@@ -13,7 +13,7 @@ from .casenodes import CaseNodes
 from .colormaps import COLOR_MAPS
 from .grid import CellGrid
 from .i18n import _
-from .viewstate import ViewState
+from .viewstate import ViewState, set_lightbox
 
 if TYPE_CHECKING:
     from .images import Picture
@@ -43,6 +43,8 @@ class CaseView:
         self._marked: dict[str, tuple[int, ...]] = {}
         self._opacity, self._color_map, self._threshold = OPACITY, COLOR_MAP, THRESHOLD
         self._heat_map_visible = True
+        self._fitted: tuple[Any, ...] | None = None
+        self._slice_observation: tuple[Any, int] | None = None
         self._observers: list[Callable[[], None]] = []
 
     # The case
@@ -71,6 +73,7 @@ class CaseView:
             self.set_marks((), ())
             self._select_volumes()
             self._fit()
+            self._observe_slice_node()
             self._notify()
 
     def set_marks(self, cells: Iterable[int], misleading: Iterable[int]) -> None:
@@ -88,7 +91,8 @@ class CaseView:
             if self._found is not None and self.on_screen:
                 self._found.restore(self._logic)
             self._drop_heat_map()
-            self._found = None
+            self._found = self._fitted = None
+            self._observe_slice_node(False)
             self.picture = self.grid = self.preview = None
             self._notify()
 
@@ -262,14 +266,39 @@ class CaseView:
         """
         node, image = self._widget.mrmlSliceNode(), self._nodes.image
         was_modifying = node.StartModify()
-        node.SetLayoutGrid(1, 1)
+        set_lightbox(node, (1, 1))
         node.SetOrientation(_nearest_plane(self._ijk_to_ras()))
         ijk_to_ras = vtk.vtkMatrix4x4()
         image.GetIJKToRASMatrix(ijk_to_ras)
         node.RotateToAxes(ijk_to_ras, 2)
         width, height, _depth = node.GetDimensions()
         self._logic.FitSliceToVolume(image, width, height)
+        self._fitted = self._frame()
         node.EndModify(was_modifying)
+
+    def _frame(self) -> tuple[Any, ...]:
+        """What a reader changes by zooming, panning and turning, but not by making the window larger; and its size."""
+        node = self._widget.mrmlSliceNode()
+        plane = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()).tobytes()
+        return plane, node.GetFieldOfView()[1], tuple(node.GetXYZOrigin()), tuple(node.GetDimensions())
+
+    def _observe_slice_node(self, wanted: bool = True) -> None:
+        node = self._widget.mrmlSliceNode()
+        if self._slice_observation is not None and not (wanted and self._slice_observation[0] is node):
+            observed, tag = self._slice_observation
+            observed.RemoveObserver(tag)
+            self._slice_observation = None
+        if wanted and self._slice_observation is None:
+            self._slice_observation = (node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_slice_node))
+
+    def _on_slice_node(self, caller: Any, event: str) -> None:
+        """Fits again when the view got another size and the reader hasn't chosen another part of the image since."""
+        if self._fitted is None or not self.on_screen:
+            return
+        *chosen, size = self._frame()
+        *fitted, fitted_size = self._fitted
+        if chosen == fitted and size != fitted_size:
+            self._fit()
 
 
 def _nearest_plane(ijk_to_ras: np.ndarray) -> str:

@@ -45,7 +45,7 @@ class ViewState:
         composite.EndModify(was_modifying)
 
         was_modifying = node.StartModify()
-        node.SetLayoutGrid(*self._lightbox)
+        set_lightbox(node, self._lightbox)
         node.GetSliceToRAS().DeepCopy(self._plane)
         width, height, _depth = node.GetDimensions()
         across, along, through = self._field_of_view
@@ -55,6 +55,12 @@ class ViewState:
         node.SetXYZOrigin(*self._origin)
         node.UpdateMatrices()
         node.EndModify(was_modifying)
+
+
+def set_lightbox(slice_node: Any, grid: tuple[int, int]) -> None:
+    """Show so many rows and columns of slices; newer Slicers have one only, and mind being asked."""
+    if (slice_node.GetLayoutGridRows(), slice_node.GetLayoutGridColumns()) != grid:
+        slice_node.SetLayoutGrid(*grid)
 
 
 def _weakly(node: Any) -> Any:
