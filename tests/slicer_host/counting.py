@@ -5,16 +5,10 @@ from __future__ import annotations
 import slicer
 import vtk
 
-EVENTS = (
-    "ModifiedEvent", "LeftButtonPressEvent", "LeftButtonReleaseEvent", "MouseMoveEvent", "LeaveEvent", "EnterEvent",
-    "KeyPressEvent", "RenderEvent", "StartEvent", "EndEvent",
-)  # fmt: skip
-
 
 def _number(subject: vtk.vtkObject) -> int:
     """Observers that VTK lists when it prints an object: one line "Tag: n" each."""
-    text = str(subject)
-    return text.count("    Tag: ")
+    return str(subject).count("    Tag: ")
 
 
 def observers(host: object) -> int:

@@ -7,10 +7,9 @@ import types
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from slicer_host.pythonqt import native
-
 Qt = QtCore.Qt
 HEADER = 24  # pixels
+UNLIMITED = (1 << 24) - 1  # QWIDGETSIZE_MAX
 
 
 class ctkCollapsibleButton(QtWidgets.QWidget):
@@ -40,7 +39,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
                 child.setVisible(not collapsed)
-        self.updateGeometry()
+        self.setMaximumHeight(HEADER if collapsed else UNLIMITED)
         self.update()
         self.contentsCollapsed.emit(self._collapsed)
         self.toggled.emit(not self._collapsed)
@@ -57,14 +56,6 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
 
     def setChecked(self, checked: bool) -> None:
         self._set_collapsed(not checked)
-
-    def sizeHint(self) -> QtCore.QSize:
-        hint = native(self, "sizeHint")
-        return QtCore.QSize(hint.width(), HEADER) if self._collapsed else hint
-
-    def minimumSizeHint(self) -> QtCore.QSize:
-        hint = native(self, "minimumSizeHint")
-        return QtCore.QSize(hint.width(), HEADER) if self._collapsed else hint
 
     def mousePressEvent(self, event: QtGui.QMouseEvent) -> None:
         if event.button() == Qt.LeftButton and event.pos().y() < HEADER:

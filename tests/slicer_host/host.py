@@ -85,7 +85,7 @@ class Host:
         logic = self.app.applicationLogic()
         self._logics = modules.make_logics(slicer.mrmlScene, logic)
         for name, module_logic in self._logics.items():
-            self.app.moduleManager().add(modules.qSlicerLoadableModule(name, module_logic))
+            self.app.moduleManager()._add(modules.qSlicerLoadableModule(name, module_logic))
         self._logics["Colors"].AddDefaultColorNodes()
         sliceview.register_managers(logic)
         self.window = window.qSlicerMainWindow()
@@ -103,8 +103,8 @@ class Host:
         from slicer_host.modules import qSlicerScriptedLoadableModule
 
         module = qSlicerScriptedLoadableModule(Path(path).resolve())
-        module.load()
-        self.app.moduleManager().add(module)
+        module._load()
+        self.app.moduleManager()._add(module)
         return module
 
     def open(self, name: str) -> object:
@@ -132,7 +132,7 @@ class Host:
         """Leaves the module if it is shown, and unloads it: cleanup() runs."""
         if self.window.moduleSelector().selectedModule == name:
             self.leave()
-        self.app.moduleManager().remove(name)
+        self.app.moduleManager()._remove(name)
         self.process_events()
 
     def scripted_modules(self) -> list[str]:

@@ -120,7 +120,7 @@ class qSlicerScriptedLoadableModule:
             raise ValueError(f"Property '{name}' does not accept {value!r}")
         self.__dict__[name] = value
 
-    def load(self) -> None:
+    def _load(self) -> None:
         """Runs the module's file and makes the object that describes the module.
 
         Raises:
@@ -144,20 +144,14 @@ class qSlicerScriptedLoadableModule:
             self._widget.setup()
         return self._widget
 
-    def unload(self) -> None:
-        """Forgets the panel and everything imported from the module's folder."""
+    def _unload(self) -> None:
+        """Forgets the panel. Like Slicer it leaves what Python has imported."""
         if self._widget is not None:
             self._widget.deleteLater()
             self.__dict__["_widget"] = None
         for name in (f"{self.name}Widget", f"{self.name}Instance"):
             if hasattr(slicer.modules, name):
                 delattr(slicer.modules, name)
-        folder = str(Path(self.path).parent)
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", None) or "").startswith(folder + "/"):
-                del sys.modules[name]
-        if folder in sys.path:
-            sys.path.remove(folder)
 
 
 class _FactoryManager:
@@ -187,7 +181,7 @@ class qSlicerModuleManager:
         self._slots[signal].remove(slot)
         return True
 
-    def emit(self, signal: str, name: str) -> None:
+    def _emit(self, signal: str, name: str) -> None:
         for slot in list(self._slots[signal]):
             guarded(lambda slot=slot: slot(name))
 
@@ -197,18 +191,18 @@ class qSlicerModuleManager:
     def factoryManager(self) -> _FactoryManager:
         return _FactoryManager(self._modules)
 
-    def add(self, module: object) -> None:
+    def _add(self, module: object) -> None:
         self._modules[module.name] = module
         setattr(slicer.modules, module.name.lower(), module)
-        self.emit("moduleLoaded(QString)", module.name)
+        self._emit("moduleLoaded(QString)", module.name)
 
-    def remove(self, name: str) -> None:
+    def _remove(self, name: str) -> None:
         """Unloads a scripted module: its widget's cleanup() runs."""
         module = self._modules.pop(name)
-        self.emit("moduleAboutToBeUnloaded(QString)", name)
+        self._emit("moduleAboutToBeUnloaded(QString)", name)
         delattr(slicer.modules, name.lower())
-        module.unload()
-        self.emit("moduleUnloaded(QString)", name)
+        module._unload()
+        self._emit("moduleUnloaded(QString)", name)
 
 
 def make_logics(

@@ -139,12 +139,23 @@ def refuse_new_attributes(cls: type) -> None:
     cls.__setattr__ = _set_attribute
 
 
+def _of_host(module: str) -> bool:
+    return module.startswith("slicer_host.") and not module.startswith("slicer_host.test_")
+
+
 def _set_attribute(self: QtCore.QObject, name: str, value: object) -> None:
     kind = type(self)
+    of_python = not kind.__module__.startswith("PySide6") and not _of_host(kind.__module__)
     existing = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
-    if hasattr(type(existing), "__set__"):
+    if isinstance(value, QtCore.SignalInstance):
+        self.__dict__[name] = value  # PySide6 keeps the signals of objects that C++ made there
+    elif isinstance(existing, QtCore.Property):
+        if existing.fset is None:
+            raise AttributeError(f"Property '{name}' of type '{kind.__name__}' object is not writable")
+        existing.fset(self, value)
+    elif hasattr(type(existing), "__set__"):
         existing.__set__(self, value)
-    elif not kind.__module__.startswith("PySide6"):
+    elif of_python or _of_host(sys._getframe(1).f_globals.get("__name__", "")):
         self.__dict__[name] = value
     elif existing is None:
         raise AttributeError(

@@ -154,7 +154,7 @@ class qMRMLSliceWidget(qMRMLWidget):
         layout.addWidget(self._controller)
         layout.addWidget(self._view, 1)
         self._view.interactorObserver().SetSliceLogic(self.sliceLogic())
-        self._view.VTKWidget().resized.connect(self._on_resized)
+        self._view.VTKWidget()._resized.connect(self._on_resized)
         self._tags: list[tuple[vtk.vtkObject, int]] = []
 
     def setMRMLSliceNode(self, node: slicer.vtkMRMLSliceNode) -> None:

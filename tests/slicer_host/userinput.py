@@ -81,8 +81,8 @@ class UserInput:
     def view_point(self, x: float, y: float, view: str = "Red") -> tuple[QtWidgets.QWidget, QtCore.QPoint]:
         """The widget that gets a slice view's mouse events, and the Qt point in it of a VTK display position."""
         surface = self.slice_widget(view).sliceView().VTKWidget()
-        height = surface.render_window.GetSize()[1]
-        return surface, QtCore.QPoint(int(x / surface.ratio), int((height - 1 - y) / surface.ratio))
+        height = surface._window.GetSize()[1]
+        return surface, QtCore.QPoint(int(x / surface._ratio), int((height - 1 - y) / surface._ratio))
 
     def click_view(
         self,

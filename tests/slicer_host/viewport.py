@@ -19,23 +19,23 @@ WHEEL_STEP = 120
 
 
 class ctkVTKOpenGLNativeWidget(QtWidgets.QWidget):
-    """In the place of QVTKOpenGLNativeWidget: `render_window` and `interactor` are real, only the copying is ours."""
+    """In the place of QVTKOpenGLNativeWidget: window and interactor are real VTK, only the copying is ours."""
 
-    resized = QtCore.Signal()
+    _resized = QtCore.Signal()
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
-        self.render_window = vtk.vtkRenderWindow()
-        self.render_window.SetOffScreenRendering(1)
-        self.interactor = vtk.vtkGenericRenderWindowInteractor()
-        self.interactor.SetRenderWindow(self.render_window)
-        self.interactor.Initialize()
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(1)
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._interactor.SetRenderWindow(self._window)
+        self._interactor.Initialize()
         # As in CTK: only the view renders the window, when it's time to.
-        self.interactor.SetEnableRender(False)
-        self.picture = QtGui.QImage()
+        self._interactor.SetEnableRender(False)
+        self._picture = QtGui.QImage()
         self._stale = True
         self._wheel = 0
-        self._tag = self.render_window.AddObserver("EndEvent", self._on_rendered)
+        self._tag = self._window.AddObserver("EndEvent", self._on_rendered)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.StrongFocus)
 
@@ -43,35 +43,35 @@ class ctkVTKOpenGLNativeWidget(QtWidgets.QWidget):
         self._stale = True
 
     @property
-    def ratio(self) -> float:
+    def _ratio(self) -> float:
         """Device pixels per Qt pixel: 2.0 with 200 % scaling."""
         return self.devicePixelRatioF()
 
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         if self._stale:
-            self.picture = self._read()
+            self._picture = self._read()
             self._stale = False
         painter = QtGui.QPainter(self)
-        painter.drawImage(self.rect, self.picture)
+        painter.drawImage(self.rect, self._picture)
         painter.end()
 
     def _read(self) -> QtGui.QImage:
-        width, height = self.render_window.GetSize()
+        width, height = self._window.GetSize()
         pixels = vtk.vtkUnsignedCharArray()
-        self.render_window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+        self._window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
         rows = vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy()
         return QtGui.QImage(rows.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
 
     def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
-        width, height = (max(1, round(length * self.ratio)) for length in (self.width, self.height))
-        self.render_window.SetSize(width, height)
-        self.interactor.SetSize(width, height)
-        self.interactor.InvokeEvent("ConfigureEvent")
-        self.resized.emit()
+        width, height = (max(1, round(length * self._ratio)) for length in (self.width, self.height))
+        self._window.SetSize(width, height)
+        self._interactor.SetSize(width, height)
+        self._interactor.InvokeEvent("ConfigureEvent")
+        self._resized.emit()
 
     def event(self, event: QtCore.QEvent) -> bool:
         """Tells the interactor, then lets Qt go on, as QVTKOpenGLNativeWidget does."""
-        if self.interactor.GetEnabled():
+        if self._interactor.GetEnabled():
             self._forward(event)
         return super().event(event)
 
@@ -79,12 +79,12 @@ class ctkVTKOpenGLNativeWidget(QtWidgets.QWidget):
         kind = event.type()
         if kind in MOUSE and event.button() in BUTTONS:
             self._place(event, event.pos(), repeat=int(kind == QEvent.MouseButtonDblClick))
-            self.interactor.InvokeEvent(BUTTONS[event.button()] + MOUSE[kind])
+            self._interactor.InvokeEvent(BUTTONS[event.button()] + MOUSE[kind])
         elif kind == QEvent.MouseMove:
             self._place(event, event.pos())
-            self.interactor.InvokeEvent("MouseMoveEvent")
+            self._interactor.InvokeEvent("MouseMoveEvent")
         elif kind in (QEvent.Enter, QEvent.Leave):
-            self.interactor.InvokeEvent("EnterEvent" if kind == QEvent.Enter else "LeaveEvent")
+            self._interactor.InvokeEvent("EnterEvent" if kind == QEvent.Enter else "LeaveEvent")
         elif kind in (QEvent.KeyPress, QEvent.KeyRelease):
             self._key(event)
         elif kind == QEvent.Wheel:
@@ -92,30 +92,30 @@ class ctkVTKOpenGLNativeWidget(QtWidgets.QWidget):
 
     def _place(self, event: QtGui.QInputEvent, at: QtCore.QPoint, repeat: int = 0) -> None:
         held = event.modifiers()
-        x, y = int(at.x() * self.ratio), int(at.y() * self.ratio)
+        x, y = int(at.x() * self._ratio), int(at.y() * self._ratio)
         control, shift = int(bool(held & Qt.ControlModifier)), int(bool(held & Qt.ShiftModifier))
-        self.interactor.SetEventInformationFlipY(x, y, control, shift, "\0", repeat, None)
-        self.interactor.SetAltKey(int(bool(held & Qt.AltModifier)))
+        self._interactor.SetEventInformationFlipY(x, y, control, shift, "\0", repeat, None)
+        self._interactor.SetAltKey(int(bool(held & Qt.AltModifier)))
 
     def _key(self, event: QtGui.QKeyEvent) -> None:
         held, text = event.modifiers(), event.text()
         code = text if text and text.isascii() else "\0"
         control, shift = int(bool(held & Qt.ControlModifier)), int(bool(held & Qt.ShiftModifier))
         symbol = key_symbol(event.key(), text)
-        self.interactor.SetKeyEventInformation(control, shift, code, event.count(), symbol)
-        self.interactor.SetAltKey(int(bool(held & Qt.AltModifier)))
+        self._interactor.SetKeyEventInformation(control, shift, code, event.count(), symbol)
+        self._interactor.SetAltKey(int(bool(held & Qt.AltModifier)))
         if event.type() == QEvent.KeyRelease:
-            self.interactor.InvokeEvent("KeyReleaseEvent")
+            self._interactor.InvokeEvent("KeyReleaseEvent")
             return
-        self.interactor.InvokeEvent("KeyPressEvent")
+        self._interactor.InvokeEvent("KeyPressEvent")
         if code != "\0":
-            self.interactor.InvokeEvent("CharEvent")
+            self._interactor.InvokeEvent("CharEvent")
 
     def _turn(self, event: QtGui.QWheelEvent) -> None:
         self._place(event, event.point(0).position().toPoint())
         self._wheel += event.angleDelta().y()
         if abs(self._wheel) >= WHEEL_STEP:
-            self.interactor.InvokeEvent("MouseWheelForwardEvent" if self._wheel > 0 else "MouseWheelBackwardEvent")
+            self._interactor.InvokeEvent("MouseWheelForwardEvent" if self._wheel > 0 else "MouseWheelBackwardEvent")
             self._wheel = 0
 
 
@@ -130,23 +130,24 @@ class VTKView(QtWidgets.QWidget):
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._widget)
+        self.setMinimumSize(50, 50)
         self._enabled = True
         self._paused = 0
         self._since = QtCore.QElapsedTimer()
         self._request = QtCore.QTimer(self)
         self._request.setSingleShot(True)
         self._request.timeout.connect(self._on_request)
-        self._widget.resized.connect(self.forceRender)
-        self._render_tag = self._widget.interactor.AddObserver("RenderEvent", lambda *_: self.scheduleRender())
+        self._widget._resized.connect(self.forceRender)
+        self._render_tag = self.interactor().AddObserver("RenderEvent", lambda *_: self.scheduleRender())
 
     def VTKWidget(self) -> ctkVTKOpenGLNativeWidget:
         return self._widget
 
     def renderWindow(self) -> vtk.vtkRenderWindow:
-        return self._widget.render_window
+        return self._widget._window
 
     def interactor(self) -> vtk.vtkRenderWindowInteractor:
-        return self._widget.interactor
+        return self._widget._interactor
 
     def scheduleRender(self) -> None:
         """Renders soon; any number of calls until then end in one render."""
@@ -194,9 +195,3 @@ class VTKView(QtWidgets.QWidget):
     @property
     def renderEnabled(self) -> bool:
         return self._enabled
-
-    def minimumSizeHint(self) -> QtCore.QSize:
-        return QtCore.QSize(50, 50)
-
-    def sizeHint(self) -> QtCore.QSize:
-        return QtCore.QSize(300, 300)

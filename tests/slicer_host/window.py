@@ -85,9 +85,6 @@ class qSlicerModulePanel(QtWidgets.QWidget):
             widget.show()
             widget.enter()
 
-    def scrollArea(self) -> QtWidgets.QScrollArea:
-        return self._scroll
-
 
 class qSlicerMainWindow(QtWidgets.QMainWindow):
     """1280 x 720 device-independent pixels."""
