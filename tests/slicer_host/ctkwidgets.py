@@ -25,6 +25,7 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         super().__init__(*parents)
         self._text, self._collapsed = text, False
         self.setContentsMargins(0, HEADER, 0, 0)
+        self.setMinimumHeight(HEADER)
         self.setSizePolicy(QtWidgets.QSizePolicy.Preferred, QtWidgets.QSizePolicy.Preferred)
         self.setFocusPolicy(Qt.StrongFocus)
 

@@ -167,6 +167,8 @@ class Host:
         self.leave()
         for name in self.scripted_modules():
             self.unload(name)
+        # A module whose cleanup() failed is still connected.
+        self.app.moduleManager()._forget_slots()
         self.close_scene()
         self.app.settings().clear()
         self.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)

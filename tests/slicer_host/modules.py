@@ -185,6 +185,10 @@ class qSlicerModuleManager:
         for slot in list(self._slots[signal]):
             guarded(lambda slot=slot: slot(name))
 
+    def _forget_slots(self) -> None:
+        for slots in self._slots.values():
+            slots.clear()
+
     def module(self, name: str) -> object | None:
         return self._modules.get(name)
 

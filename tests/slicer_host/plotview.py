@@ -106,7 +106,9 @@ class qMRMLPlotView(VTKView):
 
     def _decorate(self, chart: slicer.vtkMRMLPlotChartNode) -> None:
         self._chart.SetTitle(chart.GetTitle() if chart.GetTitleVisibility() and chart.GetTitle() else "")
+        self._chart.GetTitleProperties().SetFontSize(chart.GetTitleFontSize())
         self._chart.SetShowLegend(bool(chart.GetLegendVisibility()))
+        self._chart.GetLegend().GetLabelProperties().SetFontSize(chart.GetLegendFontSize())
         axes = (
             (vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle(), chart.GetXAxisRangeAuto(), chart.GetXAxisRange),
             (vtk.vtkAxis.LEFT, chart.GetYAxisTitle(), chart.GetYAxisRangeAuto(), chart.GetYAxisRange),
@@ -114,6 +116,9 @@ class qMRMLPlotView(VTKView):
         for position, title, automatic, fixed in axes:
             axis = self._chart.GetAxis(position)
             axis.SetTitle(title or "")
+            axis.GetTitleProperties().SetFontSize(chart.GetAxisTitleFontSize())
+            axis.GetTitleProperties().SetBold(False)
+            axis.GetLabelProperties().SetFontSize(chart.GetAxisLabelFontSize())
             axis.SetGridVisible(bool(chart.GetGridVisibility()))
             axis.SetBehavior(vtk.vtkAxis.AUTO if automatic else vtk.vtkAxis.FIXED)
             if not automatic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
@@ -54,24 +54,26 @@ class UserInput:
 
     def press(self, key: str, widget: QtWidgets.QWidget | None = None) -> None:
         """Presses a key or a combination ("Return", "Shift+A", "Ctrl+Z"), where the focus is or in this widget."""
-        combination = QtGui.QKeySequence(key)[0]
-        target = widget or QtWidgets.QApplication.focusWidget() or self.window
-        QtTest.QTest.keyClick(target, combination.key(), combination.keyboardModifiers())
+        self._key(QtTest.QTest.keyClick, key, widget)
         eventloop.process_events()
 
     def hold(self, key: str, widget: QtWidgets.QWidget | None = None) -> None:
         """Presses a key and keeps it down until release()."""
-        combination = QtGui.QKeySequence(key)[0]
-        target = widget or QtWidgets.QApplication.focusWidget() or self.window
-        QtTest.QTest.keyPress(target, combination.key(), combination.keyboardModifiers())
+        self._key(QtTest.QTest.keyPress, key, widget)
         eventloop.process_events()
 
     def release(self, key: str, widget: QtWidgets.QWidget | None = None) -> None:
         """Lets go of a key."""
-        combination = QtGui.QKeySequence(key)[0]
-        target = widget or QtWidgets.QApplication.focusWidget() or self.window
-        QtTest.QTest.keyRelease(target, combination.key(), combination.keyboardModifiers())
+        self._key(QtTest.QTest.keyRelease, key, widget)
         eventloop.process_events()
+
+    def _key(self, action: Callable[..., None], key: str, widget: QtWidgets.QWidget | None) -> None:
+        """By the character where the key has one, so that Shift+A types "A"."""
+        combination = QtGui.QKeySequence(key)[0]
+        code, held = combination.key(), combination.keyboardModifiers()
+        target = widget or QtWidgets.QApplication.focusWidget() or self.window
+        typed = chr(code) if 32 < code < 127 else ""
+        action(target, (typed if held & Qt.ShiftModifier else typed.lower()) or code, held)
 
     def type_text(self, text: str, widget: QtWidgets.QWidget | None = None) -> None:
         """Types a text where the focus is, or in this widget."""
