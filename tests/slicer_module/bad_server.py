@@ -68,7 +68,8 @@ class BadServer:
     ``packed``            the answer claims to be packed with gzip
     ====================  ==============================================================================
 
-    A mode applies to paths that begin with ``only``. ``seen`` has all requests that arrived.
+    A mode applies to paths that begin with ``only``. ``seen`` has all requests that arrived, ``connections`` counts how
+    often somebody connected.
 
     Args:
         url: the server behind the proxy; may be empty where no request gets through.
@@ -84,6 +85,7 @@ class BadServer:
         self.target = ""
         self.only = ""
         self.seen: list[Seen] = []
+        self.connections = 0
         self.behind = urlsplit(url)
         self.closing = threading.Event()
         self._context = _server_context(certificate)
@@ -154,6 +156,7 @@ class _Listener(http.server.ThreadingHTTPServer):
             # The handshake follows with the first read, in the connection's own thread.
             connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self._open.append(connection)
+        self.owner.connections += 1
         return connection, address
 
     def cut(self) -> None:

@@ -60,7 +60,7 @@ def refusal(status: int, content: bytes, url: str, token: str) -> ServerError:
 
 
 def detail(content: bytes, token: str = "") -> str:
-    """The sentence in an error's JSON, fit to be shown, or empty."""
+    """The sentence in an error's JSON, fit to be shown; empty if there is none."""
     try:
         told = json.loads(content)["detail"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -70,7 +70,9 @@ def detail(content: bytes, token: str = "") -> str:
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in told).split())
     if token:
         text = text.replace(token, "***")  # a server that repeats it must not bring it onto the screen
-    return text[:_MAX_DETAIL]
+    if len(text) > _MAX_DETAIL:
+        return f"{text[:_MAX_DETAIL]} ..."
+    return text if text.endswith((".", "?", "!")) else ""  # what other software says, such as "Not Found"
 
 
 def broken_off(url: str) -> ServerError:

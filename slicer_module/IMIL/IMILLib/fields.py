@@ -12,13 +12,14 @@ from .i18n import _
 T = TypeVar("T")
 
 _REQUIRED: Any = object()
+_ROUNDING = 1e-4
 MAX_TEXT = 100_000
 """Longest single text in characters; the server's longest is a rationale of 2000."""
 
 
 def nonsense(what: str, field: str, value: object) -> ServerError:
     """The error for a value that can't be what it is."""
-    shown = repr(value)
+    shown = _("missing") if value is None else repr(value)
     return ServerError(
         "nonsense",
         _(
@@ -74,6 +75,14 @@ class Fields:
         if not is_number(value) or not low <= value <= high:
             raise nonsense(self._what, name, value)
         return float(value)
+
+    def probability(self, name: str) -> float:
+        """A number in [0, 1]; what rounding put beyond is put back."""
+        return min(max(self.number(name, -_ROUNDING, 1 + _ROUNDING), 0.0), 1.0)
+
+    def probabilities(self, name: str, default: Any = _REQUIRED) -> tuple[float, ...]:
+        """A list of such numbers."""
+        return tuple(min(max(float(value), 0.0), 1.0) for value in self.items(name, is_probability, default))
 
     def whole_or_none(self, name: str) -> int | None:
         return None if self._values.get(name) is None else self.whole(name)
@@ -151,8 +160,8 @@ def is_number(value: object) -> bool:
 
 
 def is_probability(value: object) -> bool:
-    """Whether it's a number from 0 to 1."""
-    return isinstance(value, (int, float)) and is_number(value) and 0 <= value <= 1
+    """Whether it's a number from 0 to 1, or beyond by no more than rounding does."""
+    return isinstance(value, (int, float)) and is_number(value) and -_ROUNDING <= value <= 1 + _ROUNDING
 
 
 def is_metrics(value: object) -> bool:

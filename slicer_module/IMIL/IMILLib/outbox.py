@@ -119,7 +119,7 @@ class Outbox:
             OutboxError: if the folder can't be read.
         """
         self._take_up_leftovers()
-        found = [entry for path in self._files("*.json") for entry in self._read(path)]
+        found = [entry for path in self._files(".json") for entry in self._read(path)]
         wanted = [entry for entry in found if url in ("", entry.url) and reader in ("", entry.answer.reader)]
         return sorted(wanted, key=lambda entry: (entry.created, entry.answer.key))
 
@@ -165,9 +165,12 @@ class Outbox:
             raise ValueError(f"{key!r} is no key of an answer; it must be a UUID.")
         return self._folder / f"{key}.json"
 
-    def _files(self, pattern: str) -> list[Path]:
+    def _files(self, suffix: str) -> list[Path]:
         try:
-            return sorted(self._folder.glob(pattern))
+            with os.scandir(self._folder) as found:
+                return sorted(Path(item.path) for item in found if item.name.endswith(suffix) and item.is_file())
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise OutboxError(
                 _("The folder {folder} can't be read ({reason}).").format(folder=self._folder, reason=error.strerror),
@@ -185,26 +188,23 @@ class Outbox:
             entry = Pending.parse(value)
         except FileNotFoundError:
             return []  # another Slicer has sent it meanwhile
-        except (ValueError, RecursionError, ServerError):
+        except (ValueError, RecursionError, ServerError, OSError):
             self._move_aside(path)
             return []
-        except OSError as error:
-            raise OutboxError(
-                _("The file {path} can't be read ({reason}).").format(path=path, reason=error.strerror), error
-            ) from None
         return [entry]
 
     def _move_aside(self, path: Path) -> None:
+        """Out of the way, so that it's looked at once. Where that fails it stays: another Slicer was faster, or the
+        folder can't be written.
+        """
         aside = self._folder / _ASIDE
-        aside.mkdir(exist_ok=True)
-        try:
+        with contextlib.suppress(OSError):
+            aside.mkdir(exist_ok=True)
             path.replace(aside / f"{path.name}.{secrets.token_hex(4)}")
-        except FileNotFoundError:
-            return  # another Slicer was faster
 
     def _take_up_leftovers(self) -> None:
         """Files that a Slicer which was killed had written, but not yet given their names."""
-        for path in self._files("*.tmp"):
+        for path in self._files(".tmp"):
             try:
                 if time.time() - path.stat().st_mtime < _STALE_SECONDS:
                     continue  # perhaps it's being written now
@@ -216,7 +216,7 @@ class Outbox:
                     path.replace(place)
             except FileNotFoundError:
                 continue
-            except (ValueError, RecursionError, ServerError):
+            except (ValueError, RecursionError, ServerError, OSError):
                 self._move_aside(path)
 
 

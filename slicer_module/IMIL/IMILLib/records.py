@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .fields import Fields, is_probability, nonsense, same_length
+from .fields import Fields, nonsense, same_length
 from .i18n import _
 from .serverinfo import RunStatus, ServerInfo
 
@@ -109,7 +109,7 @@ class Case:
         rows, cols = grid.whole("rows", 1), grid.whole("cols", 1)
         if (rows, cols) != (len(row_edges) - 1, len(col_edges) - 1):
             raise nonsense(what, "grid", f"{rows} x {cols}")
-        classes, probabilities = read.texts("classes"), read.items("probabilities", is_probability)
+        classes, probabilities = read.texts("classes"), read.probabilities("probabilities")
         same_length(what, "probabilities", probabilities, classes)
         answer = read.objects("answer", {})
         return cls(
@@ -121,8 +121,8 @@ class Case:
             total=read.whole("total"),
             label=read.text("label"),
             prediction=read.text("prediction"),
-            confidence=read.number("confidence", 0, 1),
-            probabilities=tuple(float(probability) for probability in probabilities),
+            confidence=read.probability("confidence"),
+            probabilities=probabilities,
             classes=classes,
             reason=read.text("reason", ""),
             row_edges=row_edges,
@@ -164,8 +164,8 @@ class QueueRow:
             state=read.text("state"),
             label=read.text("label"),
             prediction=read.text("prediction"),
-            confidence=read.number("confidence", 0, 1),
-            probabilities=tuple(float(item) for item in read.items("probabilities", is_probability, ())),
+            confidence=read.probability("confidence"),
+            probabilities=read.probabilities("probabilities", ()),
             reason=read.text("reason", ""),
             readers=read.texts("readers", ()),
             holder=read.text("holder", ""),

@@ -142,6 +142,10 @@ class Transport:
         self._calls: list[_Call] = []
         self._closed = False
         self._context = _trust() if url.startswith("https:") else None
+        host = urlsplit(url).hostname or ""
+        own = host in ("localhost", "::1") or host.startswith("127.")
+        # A proxy can't reach this computer's own servers.
+        self._proxies = {"no_proxy": host} if own else None
 
     def send(
         self, method: str, path: str, *, limit: int, patience: float = 0.0, again: bool = True, **options: Any
@@ -205,7 +209,13 @@ class Transport:
         _thread.call = call
         try:
             with self._session().request(
-                method, url, timeout=(self._timeout[0], call.silence), stream=True, allow_redirects=False, **options
+                method,
+                url,
+                timeout=(self._timeout[0], call.silence),
+                proxies=self._proxies,
+                stream=True,
+                allow_redirects=False,
+                **options,
             ) as response:
                 return response.status_code, response.headers, self._body(response, limit)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
@@ -262,9 +272,6 @@ class Transport:
             session = requests.Session()
             session.auth = _Bearer(self._token)
             session.headers["Accept-Encoding"] = "identity"
-            host = urlsplit(self.url).hostname or ""
-            if host == "localhost" or host.startswith("127.") or host == "::1":
-                session.proxies = {"no_proxy": host}  # a proxy can't reach this computer's own servers
             for scheme in _POOLS:
                 session.mount(f"{scheme}://", _Adapter(self._context))
             with self._lock:
