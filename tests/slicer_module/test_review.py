@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from IMILLib.review import Review
-from tests.slicer_module.bad_server import BadServer
 
 from imil.store import Action
 from imil.study import Study
 from tests.monailabel_app.server_process import Server, serve, stop
 from tests.reviewable import grey_study, open_round
+from tests.slicer_module.bad_server import BadServer
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ class Desk:
         self._loading: set[str] = set()
         self._reserved: list[str] = []
         self._wanted = ""
-        self._asking = False
+        self._asking = self._ask_soon = False
         self._next_save = self._next_renewal = 0.0
         self._saved: Draft | None = None
 
@@ -74,7 +74,10 @@ class Desk:
         self.ask(case_id)
 
     def answered(self) -> None:
-        """The case on the screen has been answered: bring the next one."""
+        """The case on the screen has been answered: bring the next one.
+
+        The server is asked by the next `pump`: after the answer is on its way, and after the view is drawn.
+        """
         if self.current is None:
             return
         self.current.answered = True
@@ -85,7 +88,7 @@ class Desk:
         ready = next((case_id for case_id in self._reserved if case_id in self._loaded), "")
         self._wanted = ready or next(iter(self._reserved), "")
         self._show(self._loaded.get(ready), _("Fetching the next case."))
-        self.ask()
+        self._ask_soon = True
 
     def ask(self, case_id: str = "") -> None:
         """Ask the server for a case, and for those after it."""
@@ -108,7 +111,7 @@ class Desk:
         self._loading.clear()
         self._reserved = []
         self._wanted = ""
-        self._asking = False
+        self._asking = self._ask_soon = False
         self._show(None, waiting)
 
     def reopen(self) -> None:
@@ -123,7 +126,10 @@ class Desk:
     # -- time --------------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Keep what is marked on disk, and the reservation alive."""
+        """Ask for the cases after the one that was answered, keep what is marked on disk, and the reservation alive."""
+        if self._ask_soon:
+            self._ask_soon = False
+            self.ask()
         now = self._clock()
         if self.current is None:
             return

@@ -64,7 +64,7 @@ class Review:
             self._show_problem,
             lambda: self._tell("answers"),
         )
-        self._asking_queue = False
+        self._asking_queue = self._queue_changed = False
 
     # -- what the panel shows ----------------------------------------------------------------------------------------
 
@@ -131,8 +131,11 @@ class Review:
                 thread holds Python's lock otherwise.
         """
         self._link.pump(wait)
+        self._sending.pump()
         self._desk.pump()
-        self._sending.send()
+        if self._queue_changed:
+            self._queue_changed = False
+            self._tell("queue")
 
     # -- connection --------------------------------------------------------------------------------------------------
 
@@ -299,7 +302,7 @@ class Review:
             for row in self.queue.rows
         )
         self.queue = replace(self.queue, rows=rows)
-        self._tell("queue")
+        self._queue_changed = True
 
     def _opened(self) -> OpenCase:
         if self.case is None:

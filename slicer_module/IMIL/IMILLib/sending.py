@@ -38,6 +38,7 @@ class Sending:
         on_change: Callable[[], None],
     ) -> None:
         self.pending: list[Pending] = []
+        self._changed = False
         self._outbox, self._link = outbox, link
         self._on_receipt, self._on_problem, self._on_change = on_receipt, on_problem, on_change
         self._under_way = ""
@@ -53,7 +54,7 @@ class Sending:
         self._on_change()
 
     def add(self, entry: Pending) -> None:
-        """Keep an answer and send it as soon as possible."""
+        """Keep an answer; the next `pump` sends it, so that the next case comes on the screen first."""
         try:
             self._outbox.put(entry)
         except OSError as error:
@@ -63,7 +64,13 @@ class Sending:
             ).format(reason=error.strerror or error)
             self._on_problem(Problem(DISK, sentence, entry.answer.key))
         self.pending.append(entry)
-        self._on_change()
+        self._changed = True
+
+    def pump(self) -> None:
+        """Send what waits."""
+        if self._changed:
+            self._changed = False
+            self._on_change()
         self.send()
 
     def send(self) -> None:
