@@ -75,6 +75,17 @@ class Stage:
                 button="middle",
             )
 
+    def send(self, event: str, x: float, y: float, shift: bool = False) -> None:
+        """One event of the mouse, as VTK passes it on; for strokes that something happens in the middle of."""
+        interactor = self.widget.sliceView().interactor()
+        interactor.SetEventInformation(round(x), round(y), 0, int(shift), "\0", 0, None)
+        interactor.InvokeEvent(event)
+
+    def middle_of(self, cell: int) -> tuple[float, float]:
+        """Where a cell is on the screen."""
+        top, bottom, left, right = self.case.grid.box(cell)
+        return self.case.display_of((top + bottom - 1) / 2, (left + right - 1) / 2)
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the view in its own pixels."""

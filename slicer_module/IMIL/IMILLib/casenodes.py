@@ -61,6 +61,8 @@ class CaseNodes:
         _fill_volume(volume, values, ijk_to_ras)
         volume.EndModify(was_modifying)
         _set_window(volume.GetDisplayNode(), 0.0, 1.0)
+        # Otherwise Slicer's window and level mode adjusts the heat map wherever it's visible, not the image.
+        volume.GetDisplayNode().SetWindowLevelLocked(True)
 
     def set_heat_map_look(self, color_map: str, threshold: float) -> None:
         """Which colours the heat map has, and below which value it's invisible."""

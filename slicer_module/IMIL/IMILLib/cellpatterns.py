@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-NOTHING = np.zeros((0, 2, 2))
-
 
 def outline(size: tuple[float, float], inset: float) -> np.ndarray:
     """A closed frame, so many pixels inside the border."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-import slicer
-
 from .grid import MATTERS
 from .marks import Marks
 from .overlay import CaseView
@@ -103,7 +101,7 @@ class Painter:
         x, y = caller.GetEventPosition()
         cell = self._case.cell_under(x, y)
         marks = self._marks_of()
-        if cell is None or marks is None or caller.GetControlKey() or caller.GetAltKey() or not _slicer_lets_us():
+        if cell is None or marks is None or caller.GetControlKey() or caller.GetAltKey() or not self._slicer_lets_us():
             return
         self._stroke = _Stroke(marks, self.brush, cell, bool(caller.GetShiftKey()), self._case.pixel_under(x, y))
         self.on_paint()
@@ -131,7 +129,12 @@ class Painter:
         if stroke is None:
             return
         # Another case, an undo in the middle, a tool of Slicer's: each ends the stroke where it was.
-        if self._marks_of() is not stroke.marks or not stroke.open or not self._case.on_screen or not _slicer_lets_us():
+        if (
+            self._marks_of() is not stroke.marks
+            or not stroke.open
+            or not self._case.on_screen
+            or not self._slicer_lets_us()
+        ):
             self._end_stroke()
             return
         before = stroke.marks.values
@@ -143,6 +146,11 @@ class Painter:
         if self._stroke is not None:
             stroke, self._stroke = self._stroke, None
             stroke.end()
+
+    def _slicer_lets_us(self) -> bool:
+        """Whether Slicer's mouse mode is the usual one, not placing of markups nor adjusting of the window."""
+        node = self._widget.mrmlSliceNode().GetInteractionNode()
+        return node is None or node.GetCurrentInteractionMode() not in (node.Place, node.AdjustWindowLevel)
 
     def _keep_from_slicer(self, event: str) -> None:
         self._observed.GetCommand(self._tags[event]).SetAbortFlag(1)
@@ -190,12 +198,6 @@ class _Stroke:
             self.marks.set_mark(cell, self._brush)
         elif self._erase_all or self.marks.values[cell] == self._brush:
             self.marks.set_mark(cell, 0)
-
-
-def _slicer_lets_us() -> bool:
-    """Whether Slicer's mouse mode is the usual one, not placing of markups nor adjusting of the window."""
-    node = slicer.app.applicationLogic().GetInteractionNode()
-    return node is None or node.GetCurrentInteractionMode() not in (node.Place, node.AdjustWindowLevel)
 
 
 def _ignore(cell: int | None) -> None:
