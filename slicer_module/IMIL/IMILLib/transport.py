@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from .errors import ServerError
 from .failures import broken_off, failure, refusal
@@ -26,6 +27,14 @@ TOTAL = 10.0
 """A whole answer may take this many times as long as the longest silence in it."""
 _MAX_REDIRECTS = 3
 _CHUNK = 1 << 16
+_FAILURES = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
+"""What the layers below raise; ValueError comes from a TLS connection that is closed while somebody reads."""
 _thread = threading.local()
 """``call``: the `_Call` that this thread is in."""
 
@@ -218,7 +227,7 @@ class Transport:
                 **options,
             ) as response:
                 return response.status_code, response.headers, self._body(response, limit)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+        except _FAILURES as error:
             problem = failure(error, self.url)
             if again and problem.kind == "nonsense" and not self._closed:
                 return self._exchange(call, method, url, limit, False, options)
@@ -289,7 +298,10 @@ def _trust() -> ssl.SSLContext | None:
     """What the operating system trusts; requests adds its own list. None where a variable names what to trust."""
     if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
         return None
-    return ssl.create_default_context()
+    # Not Python's own default context: with urllib3 1, that one fails for hosts that are named by their address.
+    context: ssl.SSLContext = create_urllib3_context()
+    context.load_default_certs()
+    return context
 
 
 def _origin(url: str) -> tuple[str, str, int]:
