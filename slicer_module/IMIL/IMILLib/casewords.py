@@ -22,6 +22,14 @@ def breakable(name: str) -> str:
     return "".join(pieces)
 
 
+def shortened(name: str, limit: int = 24) -> str:
+    """A name without its middle, if it's longer than ``limit`` characters."""
+    if len(name) <= limit:
+        return name
+    kept = limit - 1
+    return f"{name[: kept - kept // 2]}\u2026{name[len(name) - kept // 2 :]}"
+
+
 def percent(share: float) -> str:
     """A probability; never 100 % unless it's certain."""
     if 0.995 <= share < 1:
@@ -35,7 +43,7 @@ def why_queued(case: Case) -> str:
     """The reason for which a case is in the queue."""
     reasons = {
         "misprediction": _("The model is wrong here, and sure of it."),
-        "least_confident": _("The model is right here, but unsure."),
+        "least_confident": _("The model is right here, but among its predictions this is one of the least sure."),
         "out_of_fold": _("Models that were not trained on this image get it wrong."),
         "random": _("Chosen at random."),
     }
@@ -109,7 +117,7 @@ def row_state(row: QueueRow, reader: str) -> str:
     if row.state == "done":
         return _("done")
     if row.holder:
-        return _("reserved for you") if row.holder == reader else _("held")
+        return _("for you") if row.holder == reader else _("held")
     return _("open")
 
 

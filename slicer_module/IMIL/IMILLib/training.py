@@ -57,7 +57,7 @@ def duration(seconds: float | None) -> str:
 def progress(status: RunStatus) -> str:
     """Where a run stands, in one line."""
     parts = [_("Epoch {epoch} of {epochs}").format(epoch=status.epoch, epochs=status.epochs)]
-    if status.rounds:
+    if status.round:
         parts.append(_("round {round} of {rounds}").format(round=status.round, rounds=status.rounds))
     left = duration(status.seconds_left) if status.training else ""
     if left and status.round < status.rounds:

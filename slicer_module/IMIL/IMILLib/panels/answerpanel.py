@@ -9,7 +9,7 @@ from ..casewords import confirmed, earlier, waiting
 from ..i18n import _
 from ..preferences import FOCUS, SWITCH, Preferences
 from ..review import Review
-from .widgets import fill, on, quietly, show_text
+from .widgets import fill, icon, on, quietly, set_picture, show_text
 
 
 class AnswerPanel:
@@ -19,8 +19,11 @@ class AnswerPanel:
         on_answered: called after an answer was given, to give the view the keyboard again.
     """
 
-    def __init__(self, ui: Any, review: Review, preferences: Preferences, on_answered: Callable[[], None]) -> None:
-        self._ui, self._review, self._preferences, self._on_answered = ui, review, preferences, on_answered
+    def __init__(
+        self, ui: Any, review: Review, preferences: Preferences, icons: str, on_answered: Callable[[], None]
+    ) -> None:
+        self._ui, self._review, self._preferences, self._icons = ui, review, preferences, icons
+        self._on_answered = on_answered
         self._other_sentence = ""
         self._objection = ""
         on(ui.submit_button.clicked, self.submit)
@@ -80,7 +83,7 @@ class AnswerPanel:
     def refresh_case(self) -> None:
         """After another case came onto the screen."""
         opened = self._review.case
-        self._objection = ""
+        self.forget_objection()
         self._open(None)
         if opened is None:
             return
@@ -93,11 +96,20 @@ class AnswerPanel:
         quietly(self._ui.exclude_edit, self._ui.exclude_edit.setText, "")
         self._show_reason(opened.rationale)
 
+    def forget_objection(self) -> None:
+        """The reader went on: what was wrong with her last try doesn't matter any more."""
+        if self._objection:
+            self._objection = ""
+            self.refresh_answers()
+
     def refresh_answers(self) -> None:
         """After a receipt, or when answers wait."""
         ui, pending = self._ui, self._review.pending
         refused = sum(1 for entry in pending if entry.kind)
-        show_text(ui.receipt_label, self._objection or confirmed(self._review.last_receipt))
+        said = self._objection or confirmed(self._review.last_receipt)
+        show_text(ui.receipt_label, said)
+        ui.receipt_icon.setVisible(bool(said))
+        set_picture(ui.receipt_icon, icon(self._icons, "state_warning" if self._objection else "state_ok"))
         text = waiting(len(pending) - refused, refused)
         show_text(ui.pending_label, text)
         ui.pending_box.setVisible(bool(text))

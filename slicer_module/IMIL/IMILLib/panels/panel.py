@@ -46,7 +46,6 @@ class Panel:
     ) -> None:
         self._root, self._ui, self._review, self._viewer = root, ui, review, viewer
         self._entered = self._greet = False
-        self._queue_changed = True
         preferences = Preferences()
         self._plot = TrainingPlot(arrangement)
         self.status = StatusPanel(ui, review, icons)
@@ -54,7 +53,7 @@ class Panel:
         self.case = CasePanel(ui, review, self._go_to)
         self.marks = MarkPanel(ui, review, viewer, icons)
         self.display = DisplayPanel(ui, review, viewer, preferences)
-        self.answer = AnswerPanel(ui, review, preferences, viewer.focus)
+        self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus)
         self.queue = QueuePanel(ui, review, self._show_review)
         self.training = TrainingPanel(ui, review, self._plot, self._show_case)
         self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
@@ -139,6 +138,8 @@ class Panel:
 
     def _on_status(self) -> None:
         self.status.refresh()
+        if self._review.case is None:
+            self._show_case()
         self.case.refresh_empty()
         self.training.refresh()
         status = self._review.status
@@ -152,25 +153,29 @@ class Panel:
         self._show_review()
 
     def _on_queue(self) -> None:
+        self.status.refresh()
         self.case.refresh_steps()
         self.case.refresh_empty()
         self.training.refresh_comparison()
-        self._queue_changed = True
         if self._ui.tabs.currentIndex == QUEUE_TAB:
-            self._refresh_queue()
+            self.queue.refresh()
 
     def _on_case(self) -> None:
         self._show_case()
         self.case.refresh()
         self.answer.refresh_case()
+        self.marks.choose(MATTERS)
         self.marks.refresh()
         self.marks.refresh_cell()
         self.display.refresh()
+        if self._entered and self._can_review():
+            self._viewer.focus()
         self.keys.refresh()
 
     def _marks_changed(self) -> None:
         self._review.touch()
         self.case.resume()
+        self.answer.forget_objection()
         self.marks.refresh()
         self.display.refresh()
 
@@ -181,7 +186,10 @@ class Panel:
             opened = self._review.case
             if opened is not None:
                 self.training.hide_plot()
-            self._viewer.show(opened)
+            if opened is None and self._review.fetching:
+                self._viewer.wait()
+            else:
+                self._viewer.show(opened)
 
     def _show_review(self) -> None:
         self._ui.tabs.setCurrentIndex(REVIEW_TAB)
@@ -192,18 +200,14 @@ class Panel:
         self._ui.tabs.setCurrentIndex(CONNECTION_TAB if place == CONNECTION else TRAINING_TAB)
 
     def _tab_changed(self) -> None:
-        current = self._ui.tabs.currentIndex
-        for index in range(self._ui.tabs.count):
-            # A page that isn't shown must not make the panel longer.
-            policy = qt.QSizePolicy.Preferred if index == current else qt.QSizePolicy.Ignored
-            self._ui.tabs.widget(index).setSizePolicy(qt.QSizePolicy.Preferred, policy)
-        if current == QUEUE_TAB and self._queue_changed:
-            self._refresh_queue()
+        ui, current = self._ui, self._ui.tabs.currentIndex
+        # A tab widget is as high as its highest page, so those that aren't shown are emptied.
+        for index, page in enumerate((ui.review_page, ui.queue_page, ui.training_page, ui.connection_page)):
+            page.setVisible(index == current)
+        if current == QUEUE_TAB:
+            self.queue.refresh()
+            self.queue.choose_open_case()
         self.keys.refresh()
-
-    def _refresh_queue(self) -> None:
-        self._queue_changed = False
-        self.queue.refresh()
 
     def _begin(self) -> None:
         """Put the keyboard where it's needed first."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-from ..casewords import breakable, percent
+from ..casewords import percent, shortened
 from ..i18n import _
 from .widgets import tip
 
@@ -33,7 +33,8 @@ class Probabilities:
             for widget in row:
                 widget.setVisible(place < len(ranked))
         for (caption, bar, share), (name, probability) in zip(self._rows, ranked):
-            caption.setText(breakable(name) + _role(name, truth, prediction))
+            caption.setText(shortened(name) + _role(name, truth, prediction))
+            caption.setToolTip(tip(name))
             bar.setValue(round(STEPS * probability))
             bar.setToolTip(tip(f"{name}: {percent(probability)}"))
             bar.setAccessibleName(name)
@@ -44,7 +45,6 @@ class Probabilities:
     def _add_row(self) -> None:
         caption, bar, share = qt.QLabel(self._box), qt.QProgressBar(self._box), qt.QLabel(self._box)
         caption.setTextFormat(qt.Qt.PlainText)
-        caption.setWordWrap(True)
         bar.setRange(0, STEPS)
         bar.setTextVisible(False)
         bar.setMinimumWidth(60)
@@ -58,9 +58,8 @@ class Probabilities:
     def _fit(self, rows: int) -> None:
         """Make the area as high as its rows, up to the limit."""
         shown = self._rows[: min(rows, VISIBLE_ROWS)]
-        spacing = self._layout.verticalSpacing
-        height = sum(max(widget.sizeHint.height() for widget in row) + spacing for row in shown)
-        self._area.setFixedHeight(height + 2)
+        spacing = self._layout.verticalSpacing()
+        self._area.setFixedHeight(sum(caption.sizeHint.height() + spacing for caption, _bar, _share in shown) + 2)
 
 
 def _role(name: str, truth: str, prediction: str) -> str:

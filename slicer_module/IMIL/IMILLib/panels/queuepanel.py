@@ -60,6 +60,15 @@ class QueuePanel:
         self._ui.queue_label.setText(_summary(queue))
         self._selection_changed()
 
+    def choose_open_case(self) -> None:
+        """Choose the row of the case on the screen, if no other one is chosen."""
+        opened, queue = self._review.case, self._review.queue
+        if opened is None or queue is None or self._table.selectedItems():
+            return
+        for place, row in enumerate(queue.rows):
+            if row.id == opened.case.id:
+                self._table.selectRow(place)
+
     def _fill(self, place: int, row: QueueRow) -> None:
         texts = (
             str(row.position),
@@ -92,7 +101,9 @@ class QueuePanel:
 
     def _selected(self) -> QueueRow | None:
         queue, place = self._review.queue, self._table.currentRow()
-        if queue is None or not 0 <= place < len(queue.rows) or self._table.isRowHidden(place):
+        if queue is None or not self._table.selectedItems() or not 0 <= place < len(queue.rows):
+            return None
+        if self._table.isRowHidden(place):
             return None
         return queue.rows[place]
 
@@ -111,7 +122,7 @@ class QueuePanel:
         header.setMinimumSectionSize(24)
         # Sizes by content would be worked out anew for each of hundreds of rows; these fit usual words.
         letter = table.fontMetrics().averageCharWidth()
-        for column, letters in enumerate((4, 11, 16, 11, 11, 7, 12)):
+        for column, letters in enumerate((3, 8, 19, 10, 10, 6, 10)):
             table.setColumnWidth(column, letters * letter + 12)
         header.setStretchLastSection(True)
 

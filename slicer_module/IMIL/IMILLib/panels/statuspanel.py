@@ -6,6 +6,7 @@ from typing import Any
 
 from ..i18n import _
 from ..problems import DISCARD, REPLACE, RETRY, Problem
+from ..records import Queue, RunStatus
 from ..review import CONNECTED, CONNECTING, OFFLINE, Review
 from ..wording import AWAITING, state_in_words
 from .widgets import icon, on, set_picture
@@ -64,7 +65,7 @@ class StatusPanel:
         )
         if status.state == AWAITING:
             where = _("Run {run}: round {round}, {done} of {total} cases answered").format(
-                run=status.run, round=status.round, done=status.reviewed, total=status.queued
+                run=status.run, round=status.round, done=_answered(status, review.queue), total=status.queued
             )
         return _shape(status.state, status.training), where
 
@@ -78,6 +79,13 @@ class StatusPanel:
             self.refresh_problem()
         else:
             self._review.dismiss_problem()
+
+
+def _answered(status: RunStatus, queue: Queue | None) -> int:
+    """The queue knows of this reader's answers before the server's next status does."""
+    if queue is None or (queue.run, queue.round) != (status.run, status.round):
+        return status.reviewed
+    return sum(1 for row in queue.rows if row.state == "done")
 
 
 def _shape(state: str, training: bool) -> str:

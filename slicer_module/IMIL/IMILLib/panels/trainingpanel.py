@@ -92,7 +92,9 @@ class TrainingPanel:
     def _show_buttons(self, status: RunStatus | None) -> None:
         ui = self._ui
         can = actions(status, self._review.connection == CONNECTED)
-        free = not self._asked
+        free, begun = not self._asked, status is not None and status.run is not None
+        for button in (ui.continue_button, ui.early_button, ui.stop_button, ui.plot_button):
+            button.setVisible(begun)
         ui.continue_button.setEnabled(can.resume and free)
         ui.early_button.setEnabled(can.early and free)
         ui.stop_button.setEnabled(can.stop and free)
@@ -101,7 +103,7 @@ class TrainingPanel:
             self._ask_early(False)
         if not can.start:
             self._ask_new(False)
-        if status is not None and status.run is None:
+        if status is not None and status.run is None and free:
             ui.settings_button.setProperty("collapsed", False)
 
     def _show_state(self, status: RunStatus | None) -> None:
@@ -146,14 +148,20 @@ class TrainingPanel:
     def _start(self) -> None:
         status = self._review.status
         if status is None or status.run is None:
-            self._train(self._form.request())
+            self._start_run(self._form.request())
         elif status.state == "completed":
             self._start_new()
         else:
             self._ask_new(True)
 
     def _start_new(self) -> None:
-        self._train({**self._form.request(), "new_run": True})
+        self._start_run({**self._form.request(), "new_run": True})
+
+    def _start_run(self, request: dict[str, Any]) -> None:
+        self._train(request)
+        # The button goes away under the hand: what matters now is above it.
+        self._ui.settings_button.setProperty("collapsed", True)
+        self._ui.tabs.setFocus()
 
     def _train(self, request: dict[str, Any]) -> None:
         self._ask_early(False)
