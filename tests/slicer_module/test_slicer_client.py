@@ -262,7 +262,7 @@ def test_refusals_are_the_servers_own_sentences(connect: Make, study: Study) -> 
     fails("conflict", lambda: client.submit(answer_to(case, action="skip", cells=(), misleading=(), round=7), b""), "7")
     fails("missing", lambda: client.image("no/such.png"), "no/such.png")
     fails("rejected", lambda: client.train({"new_run": True, "epoch": 3}), "'epoch'", "epochs")
-    fails("conflict", lambda: client.train({}), "unanswered")
+    fails("conflict", lambda: client.train({}), "answer the others")
     fails("rejected", lambda: connect(reader=" ").next_cases(), "client_id")
     client.release()
 
@@ -712,3 +712,27 @@ def test_closing_breaks_off_what_is_under_way(
         assert "closed" in str(error) or error.kind == "too_large"
         fails("refused", client.info, "closed")
         client.close()
+
+
+def test_interrupting_breaks_off_but_does_not_close(connect: Make, proxy: BadServer) -> None:
+    client = connect(proxy.url, seconds=20)
+    proxy.mode, proxy.seconds = "delay", 10
+    caught: list[ServerError] = []
+
+    def ask() -> None:
+        try:
+            client.info()
+        except ServerError as error:
+            caught.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(proxy.seen) < 2:
+        time.sleep(0.01)
+    client.interrupt()
+    for thread in threads:
+        thread.join(2)
+    assert [error.kind for error in caught] == ["refused", "refused"]
+    proxy.mode = "pass"
+    assert client.info().name == "IMIL"

@@ -133,8 +133,12 @@ class Client:
         said = [line.strip() for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
         return "\n".join(line for line in said[-_PROBLEM_LINES:] if line)[:2000]
 
+    def interrupt(self) -> None:
+        """Break off the requests under way in other threads: they end with a ServerError. New ones can be made."""
+        self._transport.interrupt()
+
     def close(self) -> None:
-        """Close all connections. Requests under way in other threads end with a ServerError."""
+        """Close all connections for good, and break off the requests under way in other threads."""
         self._transport.close()
 
     def _ask(self, strategy: str, **request: Any) -> dict[str, Any]:

@@ -72,6 +72,8 @@ class Link:
         client, was = self.client, self.state
         self.front.cancel()
         self.back.cancel()
+        if client is not None:
+            client.interrupt()  # a server that doesn't answer mustn't hold up what comes next
         self.client = self.info = None
         self._asking = False
         self._retry_seconds = FIRST_RETRY_SECONDS
@@ -81,6 +83,8 @@ class Link:
 
     def close(self) -> None:
         """Stop both threads."""
+        if self.client is not None:
+            self.client.close()  # breaks off what is under way, which would keep a thread
         self.client = None
         self.front.close()
         self.back.close()

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -47,11 +47,13 @@ class _Call:
         silence: seconds without a byte before it's given up.
         until: when it's given up in any case, by `time.monotonic`.
         sock: what the answer comes from, once there is one.
+        broken_off: from outside, by another thread.
     """
 
     silence: float
     until: float
-    sock: socket.socket | None = field(default=None)
+    sock: socket.socket | None = None
+    broken_off: bool = False
 
 
 class _TimedReader(io.RawIOBase):
@@ -65,6 +67,8 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self._call.broken_off:
+            raise ConnectionAbortedError("broken off")
         left = self._call.until - time.monotonic()
         if left <= 0:
             raise socket.timeout("timed out")
@@ -181,23 +185,31 @@ class Transport:
         try:
             return self._answer(call, method, self.url + path, limit, again, options)
         except ServerError:
-            self._refuse_if_closed()
+            if call.broken_off:
+                raise self._was_closed() from None
             raise
         finally:
             _thread.call = None
             with self._lock:
                 self._calls.remove(call)
 
+    def interrupt(self) -> None:
+        """Break off what is under way, in whatever thread. A connection that is just being made isn't waited for."""
+        with self._lock:
+            calls = list(self._calls)
+        for call in calls:
+            call.broken_off = True
+            if call.sock is not None:
+                with contextlib.suppress(OSError):  # it's closed already
+                    # Not SSLSocket's own, which changes the object that another thread is reading from.
+                    socket.socket.shutdown(call.sock, socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Break off what is under way, in whatever thread, and close all connections."""
+        """Break off what is under way, and close all connections for good."""
         with self._lock:
             self._closed = True
-            socks = [call.sock for call in self._calls if call.sock is not None]
             sessions, self._sessions = self._sessions, []
-        for sock in socks:
-            with contextlib.suppress(OSError):  # it's closed already
-                # Not SSLSocket's own, which changes the object that another thread is reading from.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self.interrupt()
         for session in sessions:
             session.close()
 
@@ -229,7 +241,7 @@ class Transport:
                 return response.status_code, response.headers, self._body(response, limit)
         except _FAILURES as error:
             problem = failure(error, self.url)
-            if again and problem.kind == "nonsense" and not self._closed:
+            if again and problem.kind == "nonsense" and not call.broken_off:
                 return self._exchange(call, method, url, limit, False, options)
             raise problem from None
 
@@ -291,7 +303,10 @@ class Transport:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise ServerError("refused", _("The connection to {url} was closed.").format(url=self.url)) from None
+            raise self._was_closed()
+
+    def _was_closed(self) -> ServerError:
+        return ServerError("refused", _("The connection to {url} was closed.").format(url=self.url))
 
 
 def _trust() -> ssl.SSLContext | None:
