@@ -8,12 +8,13 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.complete
 JOBS ?= 2
 
-.PHONY: demo test test-all check bench docs lock clean help
+.PHONY: demo test test-all test-slicer check bench docs lock clean help
 
 help:
 	@echo "make demo      one whole round on sample data, with a report (1 to 3 minutes)"
 	@echo "make test      checks and tests (under 10 minutes)"
 	@echo "make test-all  the same with the slow tests"
+	@echo "make test-slicer  the tests of the Slicer module and of the Slicer host only"
 	@echo "make check     lint, format, types, import rules"
 	@echo "make bench     the quick benchmarks, side by side with their peers"
 	@echo "make docs      makes the pages of docs/reference that come from the code, and the README's picture"
@@ -44,6 +45,9 @@ test: check
 
 test-all: check
 	$(PYTHON) -m pytest -n $(JOBS) --dist loadfile
+
+test-slicer: $(ENVIRONMENT)
+	$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not slow" tests/slicer_module tests/slicer_host
 
 bench: $(ENVIRONMENT)
 	mkdir -p build/bench

@@ -5,24 +5,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Shared libraries that PySide6 and VTK open, with the Debian package that brings each.
-LIBRARIES = {
-    "libEGL.so.1": "libegl1",
-    "libGL.so.1": "libgl1",
-    "libOpenGL.so.0": "libopengl0",
-    "libxkbcommon.so.0": "libxkbcommon0",
-    "libfontconfig.so.1": "libfontconfig1",
-    "libdbus-1.so.3": "libdbus-1-3",
-    "libEGL_mesa.so.0": "libegl-mesa0 and libgl1-mesa-dri",
-}
+if TYPE_CHECKING:
+    import vtk
+
+PACKAGES = Path(__file__).resolve().parents[2] / ".ci" / "system-packages"
 
 
-def missing_libraries() -> list[str]:
-    """The Debian packages of those libraries that can't be opened here."""
+def missing_packages(script: str) -> list[str]:
+    """The Debian packages of those libraries in the script's list that can't be opened here."""
+    pairs = re.search(r'^LIBRARIES="(.*)"', script, re.MULTILINE).group(1).split()
     missing = []
-    for library, package in LIBRARIES.items():
+    for library, _, package in (pair.partition("=") for pair in pairs):
         try:
             ctypes.CDLL(library)
         except OSError:
@@ -36,7 +34,7 @@ def prepare() -> None:
     Raises:
         RuntimeError: in one sentence, if system libraries are missing or VTK was imported too early.
     """
-    missing = missing_libraries()
+    missing = missing_packages(PACKAGES.read_text(encoding="utf-8"))
     if missing:
         raise RuntimeError(
             f"Rendering off screen needs the Debian packages {', '.join(missing)}: "
@@ -66,6 +64,18 @@ def check_rendering() -> None:
     import vtk
 
     window = vtk.vtkRenderWindow()
+    # Without EGL VTK gives another kind of window, which crashes when it renders.
+    if window.GetClassName() != "vtkEGLRenderWindow" or not _draws(window):
+        raise RuntimeError(
+            "Off-screen OpenGL by EGL doesn't work here: install the Debian packages libegl-mesa0 and libgl1-mesa-dri "
+            "(.ci/system-packages does it as root)."
+        )
+
+
+def _draws(window: vtk.vtkRenderWindow) -> bool:
+    """Whether a green background is there after rendering."""
+    import vtk
+
     window.SetOffScreenRendering(1)
     window.SetSize(8, 8)
     renderer = vtk.vtkRenderer()
@@ -74,9 +84,4 @@ def check_rendering() -> None:
     window.Render()
     pixels = vtk.vtkUnsignedCharArray()
     window.GetPixelData(0, 0, 7, 7, 0, pixels, 0)
-    drawn = pixels.GetNumberOfTuples() == 64 and pixels.GetTuple3(0) == (0.0, 255.0, 0.0)
-    if window.GetClassName() != "vtkEGLRenderWindow" or not drawn:
-        raise RuntimeError(
-            f"Off-screen OpenGL by EGL doesn't work here ({window.GetClassName()} drew nothing): "
-            "install the Debian packages libegl-mesa0 and libgl1-mesa-dri (.ci/system-packages does it as root)."
-        )
+    return pixels.GetNumberOfTuples() == 64 and pixels.GetTuple3(0) == (0.0, 255.0, 0.0)
