@@ -26,9 +26,11 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-PUMP_INTERVAL_MS = 20
-PUMP_WAIT_SECONDS = 0.005
-"""How long each pump waits for a request under way: only then do Python's other threads run in Slicer."""
+IDLE_INTERVAL_MS, BUSY_INTERVAL_MS = 20, 5
+"""Between two pumps, without and with a request under way."""
+PUMP_WAIT_SECONDS = 0.01
+"""How long each pump waits for a request under way: only then do Python's other threads run in Slicer, and so this,
+beside the interval, is their share of the time. Short enough for a hand that paints not to notice."""
 PATIENCE_SECONDS = 60.0
 """How long the calls for the Python console wait for the server."""
 
@@ -115,10 +117,16 @@ class IMILWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _start_timer(self) -> None:
         self.timer = qt.QTimer(self.parent)
-        self.timer.setInterval(PUMP_INTERVAL_MS)
-        self._pump = guarded(lambda: self.logic.review.pump(PUMP_WAIT_SECONDS))
+        self._pump = guarded(self._on_timer)
         self.timer.timeout.connect(self._pump)
-        self.timer.start()
+        self.timer.start(IDLE_INTERVAL_MS)
+
+    def _on_timer(self) -> None:
+        review = self.logic.review
+        review.pump(PUMP_WAIT_SECONDS)
+        interval = BUSY_INTERVAL_MS if review.busy else IDLE_INTERVAL_MS
+        if self.timer.interval != interval:
+            self.timer.setInterval(interval)
 
 
 class IMILLogic(ScriptedLoadableModuleLogic):

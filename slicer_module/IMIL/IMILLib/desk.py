@@ -125,6 +125,11 @@ class Desk:
 
     # -- time --------------------------------------------------------------------------------------------------------
 
+    @property
+    def fetching(self) -> bool:
+        """A case is on its way, or asked for."""
+        return bool(self._asking or self._ask_soon or self._loading)
+
     def pump(self) -> None:
         """Ask for the cases after the one that was answered, keep what is marked on disk, and the reservation alive."""
         if self._ask_soon:

@@ -85,10 +85,22 @@ class CaseView:
                 self._nodes.set_segment(name, marked, self.grid, self.picture.ijk_to_ras)
                 self._marked[name] = marked
 
+    def blank(self) -> None:
+        """Show nothing for a moment: the next case is on its way. `clear` still gives back what was there before."""
+        with slicer.util.RenderBlocker():
+            composite = self._logic.GetSliceCompositeNode()
+            if self.on_screen:
+                was_modifying = composite.StartModify()
+                composite.SetBackgroundVolumeID(None)
+                composite.SetForegroundVolumeID(None)
+                composite.EndModify(was_modifying)
+            self.picture = self.grid = self.preview = None
+            self._notify()
+
     def clear(self) -> None:
         """Show no case, and what the view showed before the first one; the nodes stay, for the next case."""
         with slicer.util.RenderBlocker():
-            if self._found is not None and self.on_screen:
+            if self._found is not None and (self.on_screen or self._blank):
                 self._found.restore(self._logic)
             self._drop_heat_map()
             self._found = self._fitted = None
@@ -113,6 +125,11 @@ class CaseView:
             and composite is not None
             and composite.GetBackgroundVolumeID() == image.GetID()
         )
+
+    @property
+    def _blank(self) -> bool:
+        composite = self._logic.GetSliceCompositeNode()
+        return self.picture is None and composite is not None and not composite.GetBackgroundVolumeID()
 
     def observe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback()`` after another case, none, or another preview is shown; what is returned ends that."""
@@ -235,12 +252,6 @@ class CaseView:
         foreign = not self.on_screen and self._logic.GetSliceCompositeNode().GetBackgroundVolumeID()
         if self._found is None or foreign:
             self._found = ViewState(self._logic)
-
-    def _drop_heat_map(self) -> None:
-        """A user who chose another background may have our heat map over it still."""
-        composite, heat_map = self._logic.GetSliceCompositeNode(), self._nodes.heat_map
-        if heat_map is not None and composite.GetForegroundVolumeID() == heat_map.GetID():
-            composite.SetForegroundVolumeID(None)
 
     def _select_volumes(self) -> None:
         composite = self._logic.GetSliceCompositeNode()

@@ -28,6 +28,8 @@ __all__ = ["CONNECTED", "CONNECTING", "DISCONNECTED", "OFFLINE", "Problem", "Rev
 
 MAX_RATIONALE = 2000
 """Longest rationale that the server takes, in characters."""
+QUEUE_SECONDS = 2.0
+"""How long after an answer the queue is asked for again."""
 
 
 class Review:
@@ -64,7 +66,9 @@ class Review:
             self._show_problem,
             lambda: self._tell("answers"),
         )
+        self._clock = clock
         self._asking_queue = self._queue_changed = False
+        self._queue_due: float | None = None
 
     # -- what the panel shows ----------------------------------------------------------------------------------------
 
@@ -92,6 +96,11 @@ class Review:
     @property
     def case(self) -> OpenCase | None:
         return self._desk.current
+
+    @property
+    def fetching(self) -> bool:
+        """There is no case on the screen, but another one of the same round is on its way."""
+        return self.case is None and self._desk.fetching
 
     @property
     def pending(self) -> list[Pending]:
@@ -136,6 +145,8 @@ class Review:
         if self._queue_changed:
             self._queue_changed = False
             self._tell("queue")
+        if self._queue_due is not None and self._clock() >= self._queue_due:
+            self._ask_queue()
 
     # -- connection --------------------------------------------------------------------------------------------------
 
@@ -414,7 +425,10 @@ class Review:
         self.last_receipt = receipt
         if receipt.remaining == 0:
             self._link.look_now()
-        self._ask_queue()
+            self._ask_queue()
+        elif self._queue_due is None:
+            # Our own answer is in the list already; that of others can wait until a reader in a hurry pauses.
+            self._queue_due = self._clock() + QUEUE_SECONDS
         self._tell("answers")
 
     def _ask_queue(self) -> None:
@@ -422,6 +436,7 @@ class Review:
         if client is None or self._asking_queue or self.connection != CONNECTED:
             return
         self._asking_queue = True
+        self._queue_due = None
         self._link.back.call(client.queue, self._got_queue, self._no_queue)
 
     def _got_queue(self, queue: Queue) -> None:

@@ -73,6 +73,13 @@ class Viewer:
                 self._grid_view.show()
         self._unobserve = opened.marks.observe(self._marked)
 
+    def wait(self) -> None:
+        """The next case is on its way: an empty view, but the view that it will be in, and with the keyboard."""
+        self._let_go()
+        self._opened = None
+        self._grid_view.hide()
+        self._case_view.blank()
+
     def activate(self) -> None:
         """Take mouse and keys: the module is on the screen."""
         self._active = True
