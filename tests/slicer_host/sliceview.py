@@ -162,14 +162,21 @@ class qMRMLSliceWidget(qMRMLWidget):
         self._controller.setMRMLSliceNode(node)
         self.setMRMLScene(node.GetScene())
         logic, scene = self.sliceLogic(), node.GetScene()
-        ended = scene.AddObserver(scene.EndBatchProcessEvent, lambda *_: self._on_resized())
-        self._tags = [(logic, logic.AddObserver("ModifiedEvent", self._on_logic)), (scene, ended)]
+        self._tags = [
+            (logic, logic.AddObserver("ModifiedEvent", self._on_logic)),
+            (scene, scene.AddObserver(scene.StartBatchProcessEvent, lambda *_: self._view.setRenderEnabled(False))),
+            (scene, scene.AddObserver(scene.EndBatchProcessEvent, self._on_batch_ended)),
+        ]
         self._on_resized()
 
     def _on_logic(self, caller: object, event: str) -> None:
         self._view.setImageDataConnection(self.sliceLogic().GetImageDataConnection())
         # Slicer's connection to scheduleRender is queued.
         QtCore.QTimer.singleShot(0, self._view.scheduleRender)
+
+    def _on_batch_ended(self, caller: object, event: str) -> None:
+        self._view.setRenderEnabled(True)
+        self._on_resized()
 
     def _on_resized(self) -> None:
         if self.mrmlSliceNode():

@@ -37,6 +37,26 @@ def test_a_thread_hardly_advances_while_the_event_loop_waits(host, counter):
     assert in_loop < 0.2 * free
 
 
+def test_a_thread_hardly_advances_while_a_view_is_rendered(host, counter):
+    import vtk
+
+    sphere, mapper, actor = vtk.vtkSphereSource(), vtk.vtkPolyDataMapper(), vtk.vtkActor()
+    sphere.SetThetaResolution(400)
+    sphere.SetPhiResolution(400)
+    mapper.SetInputConnection(sphere.GetOutputPort())
+    actor.SetMapper(mapper)
+    view = host.slice_widget().sliceView()
+    renderer = view.renderWindow().GetRenderers().GetItemAsObject(0)
+    renderer.AddActor(actor)
+    view.forceRender()
+    free = rate(counter, 0.3, lambda: time.sleep(0.3))
+    begin, before = time.perf_counter(), counter[0]
+    view.forceRender()
+    seconds = time.perf_counter() - begin
+    renderer.RemoveActor(actor)
+    assert (counter[0] - before) / seconds < 0.3 * free
+
+
 def test_pyside_itself_would_let_the_thread_run(host, counter):
     """What the loop is for: without it, tests of threads would be too lenient."""
     from PySide6 import QtCore

@@ -138,7 +138,8 @@ class VTKView(QtWidgets.QWidget):
         self._request.setSingleShot(True)
         self._request.timeout.connect(self._on_request)
         self._widget._resized.connect(self.forceRender)
-        self._render_tag = self.interactor().AddObserver("RenderEvent", lambda *_: self.scheduleRender())
+        self._rendering = False
+        self._render_tag = self.interactor().AddObserver("RenderEvent", self._on_wish)
 
     def VTKWidget(self) -> ctkVTKOpenGLNativeWidget:
         return self._widget
@@ -165,8 +166,20 @@ class VTKView(QtWidgets.QWidget):
         self._request.stop()
         self._since.invalidate()
         if self._enabled and self.isVisible():
-            self.renderWindow().Render()
+            self._render()
             self._widget.update()
+
+    def _render(self) -> None:
+        """vtkRenderWindow.Render lets go of Python's lock when called from Python, which Slicer's C++ doesn't do."""
+        self._rendering = True
+        self.interactor().EnableRenderOn()
+        self.interactor().Render()
+        self.interactor().EnableRenderOff()
+        self._rendering = False
+
+    def _on_wish(self, caller: vtk.vtkObject, event: str) -> None:
+        if not self._rendering:
+            self.scheduleRender()
 
     def _on_request(self) -> None:
         if self._since.isValid():
