@@ -78,6 +78,15 @@ def test_entries_come_back_as_they_were_the_oldest_first(box: Outbox) -> None:
     assert not any(path.suffix != ".json" for path in folder_of(box).iterdir())
 
 
+def test_answers_of_one_second_keep_their_order(box: Outbox) -> None:
+    made = [pending(7) for _ in range(20)]
+    for entry in made:
+        box.put(entry)
+    for entry in made[::3]:
+        box.put(entry)
+    assert box.entries() == made
+
+
 def test_entries_of_one_server_and_reader(box: Outbox) -> None:
     mine, other_server = pending(1), pending(2, url="http://elsewhere")
     other_reader = pending(3, answer=replace(pending().answer, reader="Ben"))

@@ -119,9 +119,10 @@ class Outbox:
             OutboxError: if the folder can't be read.
         """
         self._take_up_leftovers()
+        # The files' names rise with the time they were made, and so settle what was said within one second.
         found = [entry for path in self._files(".json") for entry in self._read(path)]
         wanted = [entry for entry in found if url in ("", entry.url) and reader in ("", entry.answer.reader)]
-        return sorted(wanted, key=lambda entry: (entry.created, entry.answer.key))
+        return sorted(wanted, key=lambda entry: entry.created)
 
     def set_aside(self) -> list[Path]:
         """Files that were found in the folder and can't be read as answers. Nothing deletes them."""
@@ -152,8 +153,7 @@ class Outbox:
             KeyError: if it isn't there any more.
             OutboxError: if it can't be written.
         """
-        path = self._path(key)
-        entry = next(iter(self._read(path)), None) if path.exists() else None
+        entry = next(iter(self._read(self._path(key))), None)
         if entry is None:
             raise KeyError(key)
         marked = replace(entry, problem=problem, kind=kind)
@@ -161,9 +161,11 @@ class Outbox:
         return marked
 
     def _path(self, key: str) -> Path:
+        """The file of an answer, or the one to make for it."""
         if not is_key(key):
             raise ValueError(f"{key!r} is no key of an answer; it must be a UUID.")
-        return self._folder / f"{key}.json"
+        there = [path for path in self._files(".json") if path.stem.endswith(key)]
+        return there[0] if there else self._folder / f"{time.time_ns():020}-{key}.json"
 
     def _files(self, suffix: str) -> list[Path]:
         try:
