@@ -61,15 +61,12 @@ class CaseNodes:
         _fill_volume(volume, values, ijk_to_ras)
         volume.EndModify(was_modifying)
         _set_window(volume.GetDisplayNode(), 0.0, 1.0)
-        # Otherwise Slicer's window and level mode adjusts the heat map wherever it's visible, not the image.
-        volume.GetDisplayNode().SetWindowLevelLocked(True)
 
     def set_heat_map_look(self, color_map: str, threshold: float) -> None:
         """Which colours the heat map has, and below which value it's invisible."""
-        volume = self.heat_map
-        if volume is None:
+        display = self.heat_map and self.heat_map.GetDisplayNode()
+        if display is None:
             return
-        display = volume.GetDisplayNode()
         was_modifying = display.StartModify()
         display.SetAndObserveColorNodeID(self._color_node(color_map).GetID())
         display.SetThreshold(threshold, _ABOVE_ALL)
@@ -81,6 +78,7 @@ class CaseNodes:
         node = self.segmentation
         if node is None:
             node = self._add("cells", "vtkMRMLSegmentationNode")
+        if node.GetDisplayNode() is None:
             node.CreateDefaultDisplayNodes()
             # The grid view draws the cells; whoever wants Slicer to draw them, too, clicks on the eye.
             node.GetDisplayNode().SetVisibility(False)
@@ -101,7 +99,7 @@ class CaseNodes:
             segment.AddRepresentation(_LABELMAP, labelmap)
             segmentation.AddSegment(segment, name)
             return
-        if segmentation.IsSharedBinaryLabelmap(name):
+        if _shares_labelmap(segmentation, segment):
             segmentation.SeparateSegmentLabelmap(name)
         labelmap = segment.GetRepresentation(_LABELMAP)
         if labelmap is None:
@@ -111,10 +109,14 @@ class CaseNodes:
         _fill_labelmap(labelmap, cells, grid, ijk_to_ras)
 
     def remove(self) -> None:
-        """Take the nodes out of the scene."""
-        for node in self._nodes.values():
-            if slicer.mrmlScene.IsNodePresent(node):
-                slicer.mrmlScene.RemoveNode(node)
+        """Take the nodes out of the scene, with what belongs to them.
+
+        The segmentation goes before the image that it refers to, and before its display node: Slicer crashes otherwise.
+        """
+        for node in (self._nodes.pop("cells", None), *self._nodes.values()):
+            for doomed in (node, *_belongings(node)):
+                if doomed is not None and slicer.mrmlScene.IsNodePresent(doomed):
+                    slicer.mrmlScene.RemoveNode(doomed)
         self._nodes.clear()
 
     def _present(self, role: str) -> Any:
@@ -150,6 +152,22 @@ class CaseNodes:
         node.SetHideFromEditors(True)
         node.EndModify(was_modifying)
         return node
+
+
+def _belongings(node: Any) -> list[Any]:
+    """The display and storage nodes of a node, which Slicer would leave behind."""
+    if not hasattr(node, "GetNumberOfDisplayNodes"):
+        return []
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    return [*displays, node.GetStorageNode()]
+
+
+def _shares_labelmap(segmentation: Any, segment: Any) -> bool:
+    """Whether another segment is kept in the same image; Slicer keeps several in one after loading, say."""
+    labelmap = segment.GetRepresentation(_LABELMAP)
+    segments = [segmentation.GetNthSegment(index) for index in range(segmentation.GetNumberOfSegments())]
+    sharing = [other for other in segments if other.GetRepresentation(_LABELMAP) is labelmap]
+    return labelmap is not None and len(sharing) > 1
 
 
 def _set_window(display: Any, low: float, high: float) -> None:

@@ -100,9 +100,8 @@ class CaseView:
     def clear(self) -> None:
         """Show no case, and what the view showed before the first one; the nodes stay, for the next case."""
         with slicer.util.RenderBlocker():
-            if self._found is not None and (self.on_screen or self._blank):
-                self._found.restore(self._logic)
-            self._drop_heat_map()
+            if self._found is not None and self._nodes.image is not None:
+                self._found.restore(self._logic, self._nodes.image, self._nodes.heat_map)
             self._found = self._fitted = None
             self._observe_slice_node(False)
             self.picture = self.grid = self.preview = None
@@ -125,11 +124,6 @@ class CaseView:
             and composite is not None
             and composite.GetBackgroundVolumeID() == image.GetID()
         )
-
-    @property
-    def _blank(self) -> bool:
-        composite = self._logic.GetSliceCompositeNode()
-        return self.picture is None and composite is not None and not composite.GetBackgroundVolumeID()
 
     def observe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call ``callback()`` after another case, none, or another preview is shown; what is returned ends that."""

@@ -32,18 +32,30 @@ class ViewState:
         self._origin = tuple(node.GetXYZOrigin())
         self._lightbox = (node.GetLayoutGridRows(), node.GetLayoutGridColumns())
 
-    def restore(self, slice_logic: Any) -> None:
-        """Put everything back; the field of view keeps its height if the view has another shape now."""
-        composite, node = slice_logic.GetSliceCompositeNode(), slice_logic.GetSliceNode()
-        background, foreground, label = (_id_if_present(reference.Get()) for reference in self._volumes)
+    def restore(self, slice_logic: Any, background: Any, foreground: Any) -> None:
+        """Put back what is still ours: a volume that somebody else chose since stays, and so does the plane with it.
+
+        Args:
+            slice_logic: The view's.
+            background: Our volume that took the place of the background; None if it's gone.
+            foreground: Likewise of the foreground.
+        """
+        composite = slice_logic.GetSliceCompositeNode()
+        old_background, old_foreground, old_label = (_id_if_present(found.Get()) for found in self._volumes)
         was_modifying = composite.StartModify()
-        composite.SetBackgroundVolumeID(background)
-        composite.SetForegroundVolumeID(foreground)
-        composite.SetLabelVolumeID(label)
-        composite.SetForegroundOpacity(self._opacity)
-        composite.SetCompositing(self._compositing)
+        if composite.GetForegroundVolumeID() in (None, _id_if_present(foreground)):
+            composite.SetForegroundVolumeID(old_foreground)
+            composite.SetForegroundOpacity(self._opacity)
+            composite.SetCompositing(self._compositing)
+        if composite.GetLabelVolumeID() is None:
+            composite.SetLabelVolumeID(old_label)
+        if composite.GetBackgroundVolumeID() in (None, _id_if_present(background)):
+            composite.SetBackgroundVolumeID(old_background)
+            self._restore_plane(slice_logic.GetSliceNode())
         composite.EndModify(was_modifying)
 
+    def _restore_plane(self, node: Any) -> None:
+        """The field of view keeps its height if the view has another shape now."""
         was_modifying = node.StartModify()
         set_lightbox(node, self._lightbox)
         node.GetSliceToRAS().DeepCopy(self._plane)
