@@ -75,7 +75,8 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         arrow = QtWidgets.QStyle.PE_IndicatorArrowRight if self._collapsed else QtWidgets.QStyle.PE_IndicatorArrowDown
         option.rect = QtCore.QRect(6, (HEADER - 10) // 2, 10, 10)
         painter.drawPrimitive(arrow, option)
-        painter.drawText(QtCore.QRect(22, 0, self.width - 22, HEADER), Qt.AlignLeft | Qt.AlignVCenter, self._text)
+        flags = Qt.AlignLeft | Qt.AlignVCenter | Qt.TextShowMnemonic
+        painter.drawText(QtCore.QRect(22, 0, self.width - 22, HEADER), flags, self._text)
         painter.end()
 
 

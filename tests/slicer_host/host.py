@@ -172,7 +172,7 @@ class Host:
         self.close_scene()
         self.app.settings().clear()
         self.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
-        self.window.resize(1280, 720)
+        self.window._resize_to_default()
         self.idle(0.02)
 
     # The event loop

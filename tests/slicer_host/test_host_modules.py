@@ -178,6 +178,17 @@ def test_a_shortcut_works_wherever_the_focus_is(host, path):
     assert widget.life.count("went") == 2
 
 
+def test_a_module_that_needs_more_width_gets_it_as_nothing_scrolls_sideways(host, path):
+    import slicer
+
+    host.load_module(path)
+    widget = host.open("Tiny")
+    panel = slicer.util.findChild(slicer.util.mainWindow(), "ModulePanel")
+    assert 400 <= panel.width <= 450
+    widget.ui.goButton.setMinimumWidth(700)
+    host.wait_until(lambda: panel.width > 700)
+
+
 def test_the_modules_own_test_runs(host, path):
     import slicer
 

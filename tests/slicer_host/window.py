@@ -48,7 +48,10 @@ class qSlicerModuleSelectorToolBar(QtWidgets.QToolBar):
 
 
 class qSlicerModulePanel(QtWidgets.QWidget):
-    """Shows one module's widget in a vertical scroll area under the help section."""
+    """Shows one module's widget in a vertical scroll area under the help section.
+
+    As in Slicer nothing scrolls sideways: a module that needs more width makes the panel wider.
+    """
 
     def __init__(self, parent: QtWidgets.QWidget) -> None:
         super().__init__(parent)
@@ -63,7 +66,7 @@ class qSlicerModulePanel(QtWidgets.QWidget):
         inner.addStretch(1)
         self._scroll = QtWidgets.QScrollArea(self)
         self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarAsNeeded)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarAlwaysOff)
         self._scroll.setFrameShape(QtWidgets.QFrame.NoFrame)
         self._scroll.setWidget(self._content)
         layout = QtWidgets.QVBoxLayout(self)
@@ -74,16 +77,26 @@ class qSlicerModulePanel(QtWidgets.QWidget):
         """Leaves the module that is shown, and enters this one; an empty name shows none."""
         if self._current is not None:
             self._current.exit()
+            self._current.removeEventFilter(self)
             self._content.layout().removeWidget(self._current)
             self._current.hide()
             self._current.setParent(None)
             self._current = None
+            self.setMinimumWidth(0)
         if name:
             widget = slicer.app.moduleManager().module(name).widgetRepresentation()
-            self._content.layout().insertWidget(1, widget)
+            widget.layout().setContentsMargins(0, 0, 0, 0)
+            widget.setSizePolicy(QtWidgets.QSizePolicy.Ignored, widget.sizePolicy.verticalPolicy())
+            widget.installEventFilter(self)
+            self._content.layout().insertWidget(1, widget, 1)
             self._current = widget
             widget.show()
             widget.enter()
+
+    def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        if watched is self._current and event.type() in (QtCore.QEvent.Resize, QtCore.QEvent.LayoutRequest):
+            self.setMinimumWidth(watched.minimumSizeHint.width() + self._scroll.verticalScrollBar().sizeHint.width())
+        return False
 
 
 class qSlicerMainWindow(QtWidgets.QMainWindow):
@@ -109,6 +122,9 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         views.objectName = "CentralWidget"
         self.setCentralWidget(views)
         self.statusBar().showMessage("")
+        self._resize_to_default()
+
+    def _resize_to_default(self) -> None:
         self.resize(SIZE.width(), SIZE.height())
         self.resizeDocks([self._dock], [PANEL_WIDTH], Qt.Horizontal)
 
