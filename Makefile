@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.complete
 JOBS ?= 2
 
-.PHONY: demo test test-all test-slicer check bench docs lock clean help
+.PHONY: demo test test-all test-slicer check bench docs screenshots lock clean help
 
 help:
 	@echo "make demo      one whole round on sample data, with a report (1 to 3 minutes)"
@@ -18,6 +18,7 @@ help:
 	@echo "make check     lint, format, types, import rules"
 	@echo "make bench     the quick benchmarks, side by side with their peers"
 	@echo "make docs      makes the pages of docs/reference that come from the code, and the README's picture"
+	@echo "make screenshots  makes the pictures of the Slicer module (a few minutes)"
 	@echo "make clean     removes what was built; the environment stays"
 
 .uv/bin/uv:
@@ -51,12 +52,15 @@ test-slicer: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT)
 	mkdir -p build/bench
-	for name in training queue server startup phantom; do \
+	for name in training queue server startup phantom slicer; do \
 	  $(PYTHON) -m benchmarks.$$name --quick --json build/bench/$$name.json || exit 1; \
 	done
 
 docs: $(ENVIRONMENT)
 	$(PYTHON) docs/make_reference.py
+
+screenshots: $(ENVIRONMENT)
+	OMP_NUM_THREADS=1 $(PYTHON) docs/make_screenshots.py
 
 # The lock names no registry host, so that everybody's own index is used.
 lock: | $(filter .uv/bin/uv,$(UV))

@@ -103,9 +103,7 @@ class Session:
         return time.perf_counter() - started
 
     def _click_cell(self, cell: int) -> None:
-        case_view = self.widget.logic.viewer._case_view
-        top, bottom, left, right = self.review.case.grid.box(cell)
-        self.host.click_view(*case_view.display_of((top + bottom) / 2, (left + right) / 2))
+        self.host.click_view(*self.widget.logic.viewer.center_of(cell))
 
 
 @contextlib.contextmanager
