@@ -1,11 +1,16 @@
 """What several test packages share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# The Slicer module's texts import slicer, and that VTK, which then decides how it will render. The Slicer host, which
+# may come later in the same process, needs this.
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 MakeImages = Callable[..., Path]
 
