@@ -29,10 +29,10 @@ def missing_packages(script: str) -> list[str]:
 
 
 def prepare() -> None:
-    """Chooses EGL and Qt's off-screen platform; must run before vtk and PySide6 are imported for the first time.
+    """Chooses EGL and Qt's off-screen platform; must run before VTK renders and Qt starts.
 
     Raises:
-        RuntimeError: in one sentence, if system libraries are missing or VTK was imported too early.
+        RuntimeError: in one sentence, if system libraries are missing.
     """
     missing = missing_packages(PACKAGES.read_text(encoding="utf-8"))
     if missing:
@@ -40,8 +40,6 @@ def prepare() -> None:
             f"Rendering off screen needs the Debian packages {', '.join(missing)}: "
             "run .ci/system-packages as root, or install them with apt-get."
         )
-    if "vtkmodules.vtkRenderingOpenGL2" in sys.modules and "VTK_DEFAULT_OPENGL_WINDOW" not in os.environ:
-        raise RuntimeError("VTK was imported before the Slicer host was started: start the host first.")
     # triton, which torchvision imports, and Mesa bring an LLVM each; the process dies if Mesa's is there first.
     with contextlib.suppress(ImportError):
         import triton  # noqa: F401

@@ -15,7 +15,7 @@
     host.quit()                         # what happens when the user quits Slicer; the host can be used again after it
     host.reset()                        # between tests: no modules, an empty scene, default settings and layout
 
-Nothing here may be imported before start() except by way of this file: it sets the environment for VTK and Qt first.
+The host's other files import Qt and VTK: import them after start() only, which prepares the process for both.
 """
 
 from __future__ import annotations
