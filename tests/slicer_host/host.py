@@ -208,7 +208,7 @@ class Host:
             raise OSError(f"The picture can't be written to {path}.")
 
     def census(self) -> dict[str, int]:
-        """How many things there are: `nodes` in the scene, `observers`, Python `threads`, `widgets`, `objects`."""
+        """How many things there are: `nodes` in the scene, `observers`, Python `threads`, `widgets`."""
         import slicer
 
         from slicer_host import counting

@@ -172,6 +172,17 @@ def test_rendering_can_be_paused(host, volume):
     assert (paused, bool(renders)) == ([], True)
 
 
+def test_after_a_reset_the_views_are_as_at_the_start(host, volume):
+    node, seen = host.slice_widget().mrmlSliceNode(), host.slice_widget().sliceLogic().GetSliceCompositeNode()
+    node.SetOrientation("Sagittal")
+    mouse_mode("AdjustWindowLevel")
+    host.reset()
+    interaction = node.GetScene().GetSingletonNode("Singleton", "vtkMRMLInteractionNode")
+    assert (node.GetOrientation(), seen.GetBackgroundVolumeID()) == ("Axial", None)
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert tuple(node.GetDimensions())[:2] == host.slice_widget().sliceView().renderWindow().GetSize()
+
+
 def test_the_views_follow_the_size_of_the_window(host, volume):
     view, node = host.slice_widget().sliceView(), host.slice_widget().mrmlSliceNode()
     host.window.resize(1000, 600)
