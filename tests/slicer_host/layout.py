@@ -131,7 +131,8 @@ class qSlicerLayoutManager(QtCore.QObject):
                 self._plots[tag].setMRMLPlotViewNode(node)
             return self._plots[tag]
         if kind == "vtkMRMLViewNode":
-            empty = QtWidgets.QFrame()
+            # Without a parent it would come up as a window of its own, and take the keyboard.
+            empty = QtWidgets.QFrame(self._viewport)
             empty.styleSheet = BACKGROUND
             return empty
         raise NotImplementedError(f"The Slicer host can't show views of {kind}.")

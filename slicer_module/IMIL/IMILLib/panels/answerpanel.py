@@ -129,6 +129,7 @@ class AnswerPanel:
             return
         self._preferences.add_phrase(reader, FOCUS, focus)
         self._preferences.add_phrase(reader, SWITCH, switch)
+        self._fill_blanks(self._blanks())  # the next case is on the screen already, without these words in its lists
         self.refresh_answers()
         self._on_answered()
 
@@ -149,13 +150,15 @@ class AnswerPanel:
         """Put a reason into the blanks; one that isn't made like that is shown, and kept until they are filled in."""
         parts = rationale.blanks(sentence)
         self._other_sentence = "" if parts is not None else sentence
-        for combo, blank, words in zip(
-            (self._ui.focus_combo, self._ui.switch_combo), (FOCUS, SWITCH), parts or ("", "")
-        ):
-            phrases = self._preferences.phrases(self._review.reader, blank)
-            fill(combo, phrases, "")
-            quietly(combo, combo.setEditText, words)
+        self._fill_blanks(parts or ("", ""))
         show_text(self._ui.foreign_rationale_label, self._other_sentence)
+
+    def _fill_blanks(self, words: tuple[str, str]) -> None:
+        """Write into both, and offer the reader's recent words."""
+        reader = self._review.reader
+        for combo, blank, text in zip((self._ui.focus_combo, self._ui.switch_combo), (FOCUS, SWITCH), words):
+            fill(combo, self._preferences.phrases(reader, blank), "")
+            quietly(combo, combo.setEditText, text)
 
     def _toggle_relabel(self) -> None:
         self._open(self._ui.relabel_button if self._ui.relabel_button.checked else None)

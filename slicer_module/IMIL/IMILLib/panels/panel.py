@@ -9,6 +9,7 @@ import slicer
 
 from ..arrangement import Arrangement
 from ..grid import MATTERS, MISLED
+from ..opencase import OpenCase
 from ..plots import TrainingPlot
 from ..preferences import Preferences
 from ..review import CONNECTED, DISCONNECTED, Review
@@ -46,6 +47,7 @@ class Panel:
     ) -> None:
         self._root, self._ui, self._review, self._viewer = root, ui, review, viewer
         self._entered = self._greet = False
+        self._begun: OpenCase | None = None
         preferences = Preferences()
         self._plot = TrainingPlot(arrangement)
         self.status = StatusPanel(ui, review, icons)
@@ -163,8 +165,13 @@ class Panel:
     def _on_case(self) -> None:
         self._show_case()
         self.case.refresh()
-        self.answer.refresh_case()
-        self.marks.choose(MATTERS)
+        opened = self._review.case
+        if opened is None or opened is not self._begun:
+            # Brush and reason belong to a case: they begin anew with another one only.
+            self._begun = opened
+            self.answer.refresh_case()
+            self.marks.choose(MATTERS)
+            self.display.preview(False)
         self.marks.refresh()
         self.marks.refresh_cell()
         self.display.refresh()
