@@ -277,7 +277,8 @@ class CaseView:
         image.GetIJKToRASMatrix(ijk_to_ras)
         node.RotateToAxes(ijk_to_ras, 2)
         width, height, _depth = node.GetDimensions()
-        self._logic.FitSliceToVolume(image, width, height)
+        if min(width, height) > 0:  # a view that was never on the screen, or is squeezed to nothing
+            self._logic.FitSliceToVolume(image, width, height)
         self._fitted = self._frame()
         node.EndModify(was_modifying)
 
