@@ -381,3 +381,26 @@ def test_pauses_are_left_out_of_the_time(connect: MakeReview, study: Study) -> N
     review.submit()
     settle(review)
     assert events(study)[0].seconds < 0.9
+
+
+def test_file_that_is_no_answer_is_set_aside_and_told(
+    connect: MakeReview, sessions: list[Review], server: Server, study: Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept" / "answers"
+    folder.mkdir(parents=True)
+    (folder / "20260101T000000-broken.json").write_text('{"answer": ')
+    review = Review(tmp_path / "kept")
+    sessions.append(review)
+    told: list[str] = []
+    review.observe(
+        lambda topic: told.append(review.problem.sentence) if topic == "problem" and review.problem else None
+    )
+    review.connect(server.url, "Ada")
+    until(review, lambda: review.case is not None)
+    assert len(told) == 1
+    assert "set aside" in told[0]
+    assert [path.read_text() for path in folder.rglob("*broken*")] == ['{"answer": ']
+    mark(review, 1)
+    review.submit()
+    settle(review)
+    assert len(events(study)) == 1

@@ -46,12 +46,27 @@ class Sending:
     def begin(self, url: str, reader: str) -> None:
         """Take up what an earlier session left unsent."""
         self._under_way = ""
-        kept = self._outbox.entries(url, reader)
+        kept = self._kept(url, reader)
         known = {entry.answer.key for entry in kept}
         # An answer that couldn't be written to disk is in memory alone: it must survive a reconnection.
         same = [entry for entry in self.pending if (entry.url, entry.answer.reader) == (url, reader)]
         self.pending = kept + [entry for entry in same if entry.answer.key not in known]
         self._on_change()
+
+    def _kept(self, url: str, reader: str) -> list[Pending]:
+        try:
+            aside = len(self._outbox.set_aside())
+            kept = self._outbox.entries(url, reader)
+            new = self._outbox.set_aside()[aside:]
+        except OSError as error:
+            self._on_problem(Problem(DISK, str(error)))
+            return []
+        if new:
+            sentence = _(
+                "{count} files with answers can't be read and were set aside in {folder}; nothing was deleted."
+            ).format(count=len(new), folder=new[0].parent)
+            self._on_problem(Problem(DISK, sentence))
+        return kept
 
     def add(self, entry: Pending) -> None:
         """Keep an answer; the next `pump` sends it, so that the next case comes on the screen first."""
