@@ -7,7 +7,7 @@ knows where the lesions are answers the round with mouse and keyboard. Takes a f
 import sys
 import tempfile
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 import numpy as np
 from PIL import Image
@@ -157,7 +157,7 @@ class Tour:
 def main() -> None:
     """Make all pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        copytree(ROOT / "sample-data", Path(folder) / "study")
+        copytree(ROOT / "sample-data", Path(folder) / "study", ignore=ignore_patterns(".imil"))
         study = create_study(Path(folder) / "study", "csv")
         server = serve(study.folder, Path(folder) / "server.log")
         try:
