@@ -49,6 +49,8 @@ class Review:
         self.queue: Queue | None = None
         self.problem: Problem | None = None
         self.last_receipt: Receipt | None = None
+        self.starting = False
+        """Training was asked for, and the server took the request, but doesn't train yet."""
         self._observers: list[Callable[[str], None]] = []
         self._link = Link(clock, self._on_info, self._on_link, self._show_problem)
         self._desk = Desk(
@@ -62,6 +64,7 @@ class Review:
         self._sending = Sending(
             Outbox(folder / "answers"),
             self._link,
+            clock,
             self._on_receipt,
             self._show_problem,
             lambda: self._tell("answers"),
@@ -105,6 +108,11 @@ class Review:
     @property
     def pending(self) -> list[Pending]:
         return self._sending.pending
+
+    @property
+    def overdue(self) -> list[Pending]:
+        """The pending answers that aren't just on their way: refused, without a server, or slow."""
+        return self._sending.overdue
 
     @property
     def busy(self) -> bool:
@@ -185,6 +193,7 @@ class Review:
         self._link.disconnect()
         self.queue = None
         self.last_receipt = None
+        self.starting = False
         self._asking_queue = False
 
     def close(self) -> None:
@@ -343,13 +352,17 @@ class Review:
         """Send a request to train: settings, and the flags of ``POST /train/classifier``."""
         client = self._link.client
         if client is not None:
-            self._link.front.call(lambda: client.train(request), self._trains, self._training_failed)
+            self._link.front.call(lambda: client.train(request), self._starts, self._training_failed)
 
     def stop_training(self) -> None:
         """Stop the training process; the run can be resumed."""
         client = self._link.client
         if client is not None:
             self._link.front.call(client.stop_training, self._trains, self._training_failed)
+
+    def _starts(self, reply: object) -> None:
+        self.starting = True
+        self._trains(reply)
 
     def _trains(self, _reply: object) -> None:
         self._link.look_now()
@@ -377,9 +390,17 @@ class Review:
             self._moved()
         elif before.reviewed != now.reviewed:
             self._ask_queue()
-        if before is not None and before.training and not now.training and now.state != AWAITING:
-            self._ask_why_it_ended()
+        if before is not None:
+            self._watch_training(before, now)
         self._tell("status")
+
+    def _watch_training(self, before: RunStatus, now: RunStatus) -> None:
+        """Notice that training ended by itself, or never began: the server's processes check some settings late."""
+        went_on = (before.run, before.round, before.epoch, before.state) != (now.run, now.round, now.epoch, now.state)
+        expected = self.starting or before.training
+        self.starting = self.starting and not now.training and not went_on
+        if self.starting or (expected and not now.training and now.state != AWAITING):
+            self._ask_why_it_ended()
 
     def _arrived(self) -> None:
         """A connection was made, or is there again."""
@@ -459,8 +480,10 @@ class Review:
             return
 
         def told(problem: str) -> None:
-            if problem and self.status is not None and self.status.state != "completed":
+            if problem and self.status is not None and (self.starting or self.status.state != "completed"):
+                self.starting = False
                 self._show_problem(Problem(TRAINING, problem))
+                self._tell("training")
 
         self._link.back.call(client.training_problem, told, self._link.failed)
 

@@ -13,6 +13,9 @@ from .outbox import Outbox, Pending
 from .problems import ANSWERED, DISCARD, DISK, REPLACE, STALE, TAKEN, Problem
 from .records import Queue, Receipt
 
+PATIENCE_SECONDS = 1.5
+"""An answer that is on its way for longer than this is worth a reader's notice."""
+
 
 class Sending:
     """Sends answers one after the other, the oldest first.
@@ -24,22 +27,25 @@ class Sending:
     Args:
         outbox: where they are kept.
         link: the connection.
+        clock: seconds, rising.
         on_receipt: called with the confirmed answer and the receipt.
         on_problem: called with something the reader should know, or decide.
-        on_change: called when ``pending`` changes.
+        on_change: called when ``overdue`` changes.
     """
 
     def __init__(
         self,
         outbox: Outbox,
         link: Link,
+        clock: Callable[[], float],
         on_receipt: Callable[[Pending, Receipt], None],
         on_problem: Callable[[Problem], None],
         on_change: Callable[[], None],
     ) -> None:
         self.pending: list[Pending] = []
-        self._changed = False
-        self._outbox, self._link = outbox, link
+        self._outbox, self._link, self._clock = outbox, link, clock
+        self._since: dict[str, float] = {}
+        self._told: list[Pending] = []
         self._on_receipt, self._on_problem, self._on_change = on_receipt, on_problem, on_change
         self._under_way = ""
 
@@ -51,7 +57,17 @@ class Sending:
         # An answer that couldn't be written to disk is in memory alone: it must survive a reconnection.
         same = [entry for entry in self.pending if (entry.url, entry.answer.reader) == (url, reader)]
         self.pending = kept + [entry for entry in same if entry.answer.key not in known]
-        self._on_change()
+
+    @property
+    def overdue(self) -> list[Pending]:
+        """The pending answers that aren't just on their way: refused, without a server, or slow."""
+        young = self._clock() - PATIENCE_SECONDS
+        there = self._link.state == CONNECTED
+        return [
+            entry
+            for entry in self.pending
+            if entry.kind or not there or self._since.get(entry.answer.key, young) <= young
+        ]
 
     def _kept(self, url: str, reader: str) -> list[Pending]:
         try:
@@ -79,12 +95,13 @@ class Sending:
             ).format(reason=error.strerror or error)
             self._on_problem(Problem(DISK, sentence, entry.answer.key))
         self.pending.append(entry)
-        self._changed = True
+        self._since[entry.answer.key] = self._clock()
 
     def pump(self) -> None:
-        """Send what waits."""
-        if self._changed:
-            self._changed = False
+        """Send what waits, and tell when it has waited for long."""
+        overdue = self.overdue
+        if overdue != self._told:
+            self._told = overdue
             self._on_change()
         self.send()
 
@@ -174,16 +191,15 @@ class Sending:
             self._outbox.put(new)
         except OSError as error:
             self._on_problem(Problem(DISK, str(error), new.answer.key))
-        self._on_change()
 
     def _drop(self, entry: Pending) -> None:
         self.pending = [other for other in self.pending if other.answer.key != entry.answer.key]
+        self._since.pop(entry.answer.key, None)
         try:
             self._outbox.remove(entry.answer.key)
         except OSError as error:
             # The server knows the key: sent again after a restart, the answer counts once all the same.
             self._on_problem(Problem(DISK, str(error), entry.answer.key))
-        self._on_change()
 
 
 def _reason(entry: Pending, queue: Queue | None) -> str:

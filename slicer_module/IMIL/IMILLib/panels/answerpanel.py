@@ -104,7 +104,7 @@ class AnswerPanel:
 
     def refresh_answers(self) -> None:
         """After a receipt, or when answers wait."""
-        ui, pending = self._ui, self._review.pending
+        ui, pending = self._ui, self._review.overdue
         refused = sum(1 for entry in pending if entry.kind)
         said = self._objection or confirmed(self._review.last_receipt)
         show_text(ui.receipt_label, said)
