@@ -22,9 +22,13 @@ class TrainingPlot:
 
     A metric has a colour and a marker of its own; a solid line is over the test images, a dashed one over the training
     images, a dotted one over the validation images.
+
+    Attributes:
+        beside_image: whether slice views are shown beside it.
     """
 
     def __init__(self, arrangement: Arrangement) -> None:
+        self.beside_image = False
         self._arrangement = arrangement
         self._table: Any = None
         self._chart: Any = None
@@ -48,6 +52,7 @@ class TrainingPlot:
         first = not self.shown
         if first:
             self._make_nodes()
+            self.beside_image = beside_image
         self._chart.SetTitle(title)
         self._fill(history)
         if first:
@@ -56,14 +61,13 @@ class TrainingPlot:
             self._put_into_view()
 
     def remove(self) -> None:
-        """Take the plot off the screen and its nodes out of the scene; the layout is as it was."""
+        """Take the plot off the screen and its nodes out of the scene; the layout is left to whoever comes next."""
         if self._chart is None:
             return
         if self._chart_before is not None:
             view, chart_id = self._chart_before
             if view.GetScene() is not None and view.GetPlotChartNodeID() == self._chart.GetID():
                 view.SetPlotChartNodeID(chart_id or None)
-        self._arrangement.restore()
         self.forget()
 
     def forget(self) -> None:

@@ -21,6 +21,8 @@ class Viewer:
 
     Attributes:
         brush: the mark that is painted, `grid.MATTERS` or `grid.MISLED`.
+        layout: of Slicer's views while a case is shown, by default the Red slice view alone; None leaves the views
+            to whatever is shown beside the case.
         on_marks: called without arguments after the marks changed; ``on_cell`` after the cell under the pointer, or
             under the keyboard's cursor, changed.
 
@@ -36,6 +38,7 @@ class Viewer:
         widget = None if manager is None else manager.sliceWidget(VIEW)
         if widget is None:
             raise RuntimeError("A case can't be shown: this Slicer runs without slice views.")
+        self.layout: int | None = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
         self._widget = widget
         self._arrangement = arrangement
         self._case_view = CaseView(widget)
@@ -46,7 +49,7 @@ class Viewer:
         self._opened: OpenCase | None = None
         self._unobserve: Callable[[], None] | None = None
         self._hover: int | None = None
-        self._active = False
+        self._active = self._waits = False
         self.on_marks: Callable[[], None] = _nothing
         self.on_cell: Callable[[], None] = _nothing
 
@@ -54,16 +57,15 @@ class Viewer:
 
     def show(self, opened: OpenCase | None) -> None:
         """Show another case, or none."""
-        if opened is self._opened and (opened is None or self._case_view.on_screen):
+        if opened is self._opened and not self._waits and (opened is None or self._case_view.on_screen):
             return
         self._let_go()
-        self._opened = opened
+        self._opened, self._waits = opened, False
+        self.arrange()
         if opened is None:
             self._grid_view.hide()
             self._case_view.clear()
-            self._arrangement.restore()
             return
-        self._arrangement.show(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
         with slicer.util.RenderBlocker():
             self._case_view.show(opened.picture, opened.heat_map, opened.grid, opened.case.id)
             self._show_marks()
@@ -76,16 +78,25 @@ class Viewer:
     def wait(self) -> None:
         """The next case is on its way: an empty view, but the view that it will be in, and with the keyboard."""
         self._let_go()
-        self._opened = None
+        self._opened, self._waits = None, True
         self._grid_view.hide()
         self._case_view.blank()
+
+    def arrange(self) -> None:
+        """Give the views to the case, or back if there is none."""
+        if self.layout is None or self._waits:
+            return
+        if self._opened is None:
+            self._arrangement.restore()
+        else:
+            self._arrangement.show(self.layout)
 
     def activate(self) -> None:
         """Take mouse and keys: the module is on the screen."""
         self._active = True
         self._painter.attach()
+        self.arrange()
         if self._opened is not None:
-            self._arrangement.show(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
             self._grid_view.show()
 
     def deactivate(self) -> None:

@@ -57,7 +57,7 @@ class Panel:
         self.display = DisplayPanel(ui, review, viewer, preferences)
         self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus)
         self.queue = QueuePanel(ui, review, self._show_review)
-        self.training = TrainingPanel(ui, review, self._plot, self._show_case)
+        self.training = TrainingPanel(ui, review, self._plot, self._plot_changed)
         self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
         self._focus_changed = guarded(self.keys.refresh)
         ui.keys_label.setText(as_html())
@@ -175,6 +175,8 @@ class Panel:
         self.marks.refresh()
         self.marks.refresh_cell()
         self.display.refresh()
+        if self._ui.tabs.currentIndex == QUEUE_TAB:
+            self.queue.refresh()
         if self._entered and self._can_review():
             self._viewer.focus()
         self.keys.refresh()
@@ -191,12 +193,21 @@ class Panel:
     def _show_case(self) -> None:
         if self._entered:
             opened = self._review.case
-            if opened is not None:
-                self.training.hide_plot()
+            if (opened is None) == self._plot.beside_image:
+                self.training.hide_plot()  # it was arranged for the other state of affairs
             if opened is None and self._review.fetching:
                 self._viewer.wait()
             else:
                 self._viewer.show(opened)
+
+    def _plot_changed(self) -> None:
+        """The plot appeared or went away: the case makes room for it, or has the views for itself again."""
+        node = slicer.vtkMRMLLayoutNode
+        self._viewer.layout = node.SlicerLayoutOneUpRedSliceView
+        if self._plot.shown:
+            self._viewer.layout = node.SlicerLayoutFourUpPlotView if self._plot.beside_image else None
+        elif self._entered:
+            self._viewer.arrange()
 
     def _show_review(self) -> None:
         self._ui.tabs.setCurrentIndex(REVIEW_TAB)

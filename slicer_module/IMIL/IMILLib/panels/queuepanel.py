@@ -70,31 +70,37 @@ class QueuePanel:
                 self._table.selectRow(place)
 
     def _fill(self, place: int, row: QueueRow) -> None:
+        reader, here = self._review.reader, self._is_here(row)
         texts = (
             str(row.position),
-            row_state(row, self._review.reader),
+            _("on screen") if here else row_state(row, reader),
             row.id,
             row.label,
             row.prediction,
             percent(row.confidence),
-            row_reader(row),
+            row_reader(row) or (reader if here else ""),
         )
-        before = self._shown[place] if place < len(self._shown) else ("",) * len(texts)
         if place == len(self._shown):
             self._shown.append(texts)
-        self._shown[place] = texts
+            for column, text in enumerate(texts):
+                self._table.setItem(place, column, _item(text, column in (0, 5)))
+            return
+        before, self._shown[place] = self._shown[place], texts
         for column, (old, new) in enumerate(zip(before, texts)):
-            item = self._table.item(place, column)
-            if item is None:
-                self._table.setItem(place, column, _item(new, column in (0, 5)))
-            elif old != new:
+            if old != new:
+                item = self._table.item(place, column)
                 item.setText(new)
                 item.setToolTip(tip(new))
+
+    def _is_here(self, row: QueueRow) -> bool:
+        """Whether it's the case on the screen, and this reader hasn't answered it."""
+        opened = self._review.case
+        return opened is not None and opened.case.id == row.id and not row.mine
 
     def _passes(self, row: QueueRow) -> bool:
         chosen = self._ui.filter_combo.currentIndex
         if chosen == MINE:
-            return row.mine or bool(row.holder and row.holder == self._review.reader)
+            return row.mine or self._is_here(row) or bool(row.holder and row.holder == self._review.reader)
         if chosen == OPEN:
             return row.state != "done" and not row.mine
         return chosen != DONE or row.state == "done" or row.mine

@@ -20,11 +20,11 @@ class TrainingPanel:
 
     Args:
         plot: of the run's history.
-        stop_plot: called to give the views back to the case, if there is one.
+        on_plot: called after the plot appeared or went away.
     """
 
-    def __init__(self, ui: Any, review: Review, plot: TrainingPlot, stop_plot: Callable[[], None]) -> None:
-        self._ui, self._review, self._plot, self._stop_plot = ui, review, plot, stop_plot
+    def __init__(self, ui: Any, review: Review, plot: TrainingPlot, on_plot: Callable[[], None]) -> None:
+        self._ui, self._review, self._plot, self._on_plot = ui, review, plot, on_plot
         self._form = SettingsForm({}, {})
         self._described: tuple[Any, Any] | None = None
         self._widgets = SettingsWidgets(ui.settings_box.layout(), self._changed)
@@ -73,8 +73,14 @@ class TrainingPanel:
     def hide_plot(self) -> None:
         """Take the plot off the screen."""
         self._ui.plot_button.setChecked(False)
-        self._plot.remove()
         self._ui.plot_button.setText(_("Show plot"))
+        if self._plot.shown:
+            self._plot.remove()
+            self._on_plot()
+
+    @property
+    def _under_way(self) -> bool:
+        return self._asked or self._review.starting
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -92,7 +98,7 @@ class TrainingPanel:
     def _show_buttons(self, status: RunStatus | None) -> None:
         ui = self._ui
         can = actions(status, self._review.connection == CONNECTED)
-        free, begun = not self._asked, status is not None and status.run is not None
+        free, begun = not self._under_way, status is not None and status.run is not None
         for button in (ui.continue_button, ui.early_button, ui.stop_button, ui.plot_button):
             button.setVisible(begun)
         ui.continue_button.setEnabled(can.resume and free)
@@ -114,13 +120,15 @@ class TrainingPanel:
         if status is None:
             show_text(ui.training_label, _("Connect to a server to train."))
             return
-        if not begun:
+        if self._under_way:
+            show_text(ui.training_label, _("Asking the server; training takes a few seconds to begin."))
+        elif begun:
+            words = _("Run {run}: {state}.").format(run=status.run, state=state_in_words(status))
+            show_text(ui.training_label, f"{words} {status.message}".strip())
+        else:
             show_text(ui.training_label, _("There is no run yet. Choose settings below and start one."))
+        if not begun:
             return
-        words = _("Run {run}: {state}.").format(run=status.run, state=state_in_words(status))
-        if self._asked:
-            words = _("Asking the server.")
-        show_text(ui.training_label, f"{words} {status.message}".strip())
         ui.training_bar.setRange(0, max(1, status.epochs))
         ui.training_bar.setValue(status.epoch)
         ui.training_bar.setFormat("%p %")
@@ -205,11 +213,13 @@ class TrainingPanel:
             self._show_plot()
         else:
             self.hide_plot()
-            self._stop_plot()
 
     def _show_plot(self) -> None:
         info, status = self._review.info, self._review.status
         if info is not None and status is not None and info.history:
+            first = not self._plot.shown
             title = _("Run {run}").format(run=status.run)
             self._plot.show(info.history, title, self._review.case is not None)
             self._ui.plot_button.setText(_("Hide plot"))
+            if first:
+                self._on_plot()
