@@ -13,7 +13,7 @@ import slicer
 
 from .client import Client
 from .grid import MATTERS, MISLED
-from .images import read_heat_map
+from .images import read_picture
 from .opencase import OpenCase
 from .preferences import Preferences
 from .records import Answer
@@ -101,8 +101,8 @@ def _check_server(client: Client, opened: OpenCase, mask: np.ndarray) -> None:
     assert (row.mine, row.action) == (True, "grid")
     answer = client.next_cases(opened.case.id)[0].answer
     assert (answer.cells, answer.misleading) == (tuple(opened.marks.cells), tuple(opened.marks.misleading))
-    stored = read_heat_map(client.heat_map(replace(opened.case, cam_tag="imil")), opened.case.shape)
-    assert np.array_equal(stored, mask), "the server's mask has other pixels"
+    stored = read_picture(client.heat_map(replace(opened.case, cam_tag="imil")), "mask.nii.gz")
+    assert np.array_equal(stored.pixels, mask), "the server's mask has other pixels"
 
 
 def _undo(opened: OpenCase) -> Answer:
