@@ -404,3 +404,19 @@ def test_file_that_is_no_answer_is_set_aside_and_told(
     review.submit()
     settle(review)
     assert len(events(study)) == 1
+
+
+def test_round_closed_while_the_server_was_out_of_reach(connect: MakeReview, server: Server, study: Study) -> None:
+    with BadServer(server.url) as proxy:
+        review = connect(url=proxy.url)
+        settle(review)
+        mark(review, 1)
+        proxy.mode = "refuse"
+        review.refresh()
+        until(review, lambda: review.connection == "offline")
+        assert review.case is not None
+        study.store.close_round(study.store.latest_run().id, 1, early=True)
+        proxy.mode = "pass"
+        until(review, lambda: review.connection == "connected", 40)
+        until(review, lambda: review.case is None)
+    assert review.problem.kind == "stale"

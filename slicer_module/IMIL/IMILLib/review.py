@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,17 +18,17 @@ from .i18n import _
 from .link import CONNECTED, CONNECTING, DISCONNECTED, OFFLINE, Link
 from .opencase import OpenCase
 from .outbox import Outbox, Pending
-from .problems import STALE, TRAINING, Problem
+from .problems import STALE, Problem
 from .records import Queue, QueueRow, Receipt, RunStatus, ServerInfo
+from .roundqueue import RoundQueue
 from .sending import Sending
+from .trainingcontrol import TrainingControl
 from .wording import AWAITING, describe, why_no_case
 
 __all__ = ["CONNECTED", "CONNECTING", "DISCONNECTED", "OFFLINE", "Problem", "Review"]
 
 MAX_RATIONALE = 2000
 """Longest rationale that the server takes, in characters."""
-QUEUE_SECONDS = 2.0
-"""How long after an answer the queue is asked for again."""
 
 
 class Review:
@@ -46,11 +45,8 @@ class Review:
     """
 
     def __init__(self, folder: Path, ahead: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
-        self.queue: Queue | None = None
         self.problem: Problem | None = None
         self.last_receipt: Receipt | None = None
-        self.starting = False
-        """Training was asked for, and the server took the request, but doesn't train yet."""
         self._observers: list[Callable[[str], None]] = []
         self._link = Link(clock, self._on_info, self._on_link, self._show_problem)
         self._desk = Desk(
@@ -69,9 +65,8 @@ class Review:
             self._show_problem,
             lambda: self._tell("answers"),
         )
-        self._clock = clock
-        self._asking_queue = self._queue_changed = False
-        self._queue_due: float | None = None
+        self._queue = RoundQueue(self._link, lambda: self.pending, clock, lambda: self._tell("queue"))
+        self._training = TrainingControl(self._link, lambda: self._tell("training"), self._show_problem)
 
     # -- what the panel shows ----------------------------------------------------------------------------------------
 
@@ -87,6 +82,16 @@ class Review:
     @property
     def status(self) -> RunStatus | None:
         return self._link.status
+
+    @property
+    def queue(self) -> Queue | None:
+        """The cases of the round; None before the first list has arrived."""
+        return self._queue.queue
+
+    @property
+    def starting(self) -> bool:
+        """The server took a request to train, but doesn't train yet."""
+        return self._training.starting
 
     @property
     def reader(self) -> str:
@@ -150,11 +155,7 @@ class Review:
         self._link.pump(wait)
         self._sending.pump()
         self._desk.pump()
-        if self._queue_changed:
-            self._queue_changed = False
-            self._tell("queue")
-        if self._queue_due is not None and self._clock() >= self._queue_due:
-            self._ask_queue()
+        self._queue.pump()
 
     # -- connection --------------------------------------------------------------------------------------------------
 
@@ -191,10 +192,9 @@ class Review:
         self._desk.clear()
         self._sending.interrupted()
         self._link.disconnect()
-        self.queue = None
         self.last_receipt = None
-        self.starting = False
-        self._asking_queue = False
+        self._queue.forget()
+        self._training.forget()
 
     def close(self) -> None:
         """Stop for good: drafts are written, threads end."""
@@ -205,7 +205,7 @@ class Review:
     def refresh(self) -> None:
         """Ask for the server's state and the queue now."""
         self._link.look_now()
-        self._ask_queue()
+        self._queue.ask()
 
     # -- the queue ---------------------------------------------------------------------------------------------------
 
@@ -227,9 +227,9 @@ class Review:
             self._desk.want()
             return
         here = opened.case.position
-        others = [row for row in self.queue.rows if (row.position - here) * by > 0 and self.may_open(row)]
-        if others:
-            self._desk.want(min(others, key=lambda row: abs(row.position - here)).id)
+        other = self._queue.neighbour(here, by, self.may_open)
+        if other:
+            self._desk.want(other)
 
     def may_open(self, row: QueueRow) -> bool:
         """Whether this reader can open a case of the queue: hers, or neither answered nor held by others."""
@@ -310,19 +310,8 @@ class Review:
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
         self._sending.add(entry)
-        self._mark_row(opened.case.id, action)
+        self._queue.mark(opened.case.id, action)
         self._desk.answered()
-
-    def _mark_row(self, case_id: str, action: str) -> None:
-        """Show the answer in the queue at once; the server's own list follows."""
-        if self.queue is None:
-            return
-        rows = tuple(
-            replace(row, mine=True, action=action, state="done", holder="") if row.id == case_id else row
-            for row in self.queue.rows
-        )
-        self.queue = replace(self.queue, rows=rows)
-        self._queue_changed = True
 
     def _opened(self) -> OpenCase:
         if self.case is None:
@@ -350,28 +339,11 @@ class Review:
 
     def train(self, request: dict[str, Any]) -> None:
         """Send a request to train: settings, and the flags of ``POST /train/classifier``."""
-        client = self._link.client
-        if client is not None:
-            self._link.front.call(lambda: client.train(request), self._starts, self._training_failed)
+        self._training.train(request)
 
     def stop_training(self) -> None:
         """Stop the training process; the run can be resumed."""
-        client = self._link.client
-        if client is not None:
-            self._link.front.call(client.stop_training, self._trains, self._training_failed)
-
-    def _starts(self, reply: object) -> None:
-        self.starting = True
-        self._trains(reply)
-
-    def _trains(self, _reply: object) -> None:
-        self._link.look_now()
-        self._tell("training")
-
-    def _training_failed(self, error: Exception) -> None:
-        self._link.failed(error)
-        self._show_problem(Problem.of(error))
-        self._tell("training")
+        self._training.stop()
 
     # -- what the threads bring --------------------------------------------------------------------------------------
 
@@ -389,18 +361,10 @@ class Review:
         elif (before.run, before.round, before.state) != (now.run, now.round, now.state):
             self._moved()
         elif before.reviewed != now.reviewed:
-            self._ask_queue()
+            self._queue.ask()
         if before is not None:
-            self._watch_training(before, now)
+            self._training.watch(before, now)
         self._tell("status")
-
-    def _watch_training(self, before: RunStatus, now: RunStatus) -> None:
-        """Notice that training ended by itself, or never began: the server's processes check some settings late."""
-        went_on = (before.run, before.round, before.epoch, before.state) != (now.run, now.round, now.epoch, now.state)
-        expected = self.starting or before.training
-        self.starting = self.starting and not now.training and not went_on
-        if self.starting or (expected and not now.training and now.state != AWAITING):
-            self._ask_why_it_ended()
 
     def _arrived(self) -> None:
         """A connection was made, or is there again."""
@@ -409,15 +373,15 @@ class Review:
             self._tell("problem")
         self._sending.begin(self.url, self.reader)
         self._sending.send()
-        self._ask_queue()
+        self._queue.ask()
+        self._check_case()
         if self._is_open():
-            self._check_case()
             self._desk.reopen()
             self._tell("round")
 
     def _moved(self) -> None:
         """The run is in another state, or another round."""
-        self._ask_queue()
+        self._queue.ask()
         self._check_case()
         if self._is_open() and self.case is None:
             self._desk.want()
@@ -446,46 +410,10 @@ class Review:
         self.last_receipt = receipt
         if receipt.remaining == 0:
             self._link.look_now()
-            self._ask_queue()
-        elif self._queue_due is None:
-            # Our own answer is in the list already; that of others can wait until a reader in a hurry pauses.
-            self._queue_due = self._clock() + QUEUE_SECONDS
+            self._queue.ask()
+        else:
+            self._queue.ask_later()
         self._tell("answers")
-
-    def _ask_queue(self) -> None:
-        client = self._link.client
-        if client is None or self._asking_queue or self.connection != CONNECTED:
-            return
-        self._asking_queue = True
-        self._queue_due = None
-        self._link.back.call(client.queue, self._got_queue, self._no_queue)
-
-    def _got_queue(self, queue: Queue) -> None:
-        self._asking_queue = False
-        unsent = {entry.answer.case_id: entry.answer.action for entry in self.pending if not entry.kind}
-        rows = tuple(
-            replace(row, mine=True, action=unsent[row.id], state="done") if row.id in unsent else row
-            for row in queue.rows
-        )
-        self.queue = replace(queue, rows=rows)
-        self._tell("queue")
-
-    def _no_queue(self, error: Exception) -> None:
-        self._asking_queue = False
-        self._link.failed(error)
-
-    def _ask_why_it_ended(self) -> None:
-        client = self._link.client
-        if client is None:
-            return
-
-        def told(problem: str) -> None:
-            if problem and self.status is not None and (self.starting or self.status.state != "completed"):
-                self.starting = False
-                self._show_problem(Problem(TRAINING, problem))
-                self._tell("training")
-
-        self._link.back.call(client.training_problem, told, self._link.failed)
 
     def _is_open(self) -> bool:
         return self.status is not None and self.status.state == AWAITING
