@@ -139,6 +139,7 @@ def test_a_refused_answer_can_be_decided_on(desk: Desk, panel_server: Server, pa
     assert panel_server.put_label(case, "Ada", action="skip").ok
     desk.keys("A", "Return")
     desk.host.wait_until(lambda: ui.problem_frame.visible, 30)
+    assert ui.problem_label.text.startswith(f"You have answered {opened.case.id} before, from elsewhere.")
     assert (ui.problem_replace_button.visible, ui.problem_discard_button.visible) == (True, True)
     assert ui.problem_dismiss_button.text == "Later"
     desk.host.click(ui.problem_dismiss_button)

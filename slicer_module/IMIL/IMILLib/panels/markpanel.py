@@ -24,6 +24,7 @@ class MarkPanel:
         for button, name in ((ui.matters_button, "matters"), (ui.misled_button, "misled")):
             button.setIcon(icon(icons, name))
             button.setIconSize(qt.QSize(side, side))
+        self.choose(MATTERS)
         on(ui.matters_button.clicked, lambda: self.choose(MATTERS))
         on(ui.misled_button.clicked, lambda: self.choose(MISLED))
         for button, action in (
@@ -38,8 +39,14 @@ class MarkPanel:
     def choose(self, mark: int) -> None:
         """Take a brush."""
         self._viewer.brush = mark
-        self._ui.matters_button.setChecked(mark == MATTERS)
-        self._ui.misled_button.setChecked(mark == MISLED)
+        for button, of_button, name in (
+            (self._ui.matters_button, MATTERS, _("Matters")),
+            (self._ui.misled_button, MISLED, _("Misled the model")),
+        ):
+            chosen = of_button == mark
+            button.setChecked(chosen)
+            # Some styles hardly show which of two buttons is pressed.
+            button.setText(_("\u2713 {name}").format(name=name) if chosen else name)
 
     def mark_all(self) -> None:
         """Mark every cell with the chosen brush."""

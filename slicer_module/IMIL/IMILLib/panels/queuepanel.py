@@ -128,7 +128,7 @@ class QueuePanel:
         header.setMinimumSectionSize(24)
         # Sizes by content would be worked out anew for each of hundreds of rows; these fit usual words.
         letter = table.fontMetrics().averageCharWidth()
-        for column, letters in enumerate((3, 8, 19, 10, 10, 6, 10)):
+        for column, letters in enumerate((3, 10, 18, 10, 10, 6, 10)):
             table.setColumnWidth(column, letters * letter + 12)
         header.setStretchLastSection(True)
 

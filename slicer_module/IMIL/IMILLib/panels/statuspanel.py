@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..i18n import _
-from ..problems import DISCARD, REPLACE, RETRY, Problem
+from ..problems import ANSWERED, DISCARD, REPLACE, RETRY, Problem
 from ..records import Queue, RunStatus
 from ..review import CONNECTED, CONNECTING, OFFLINE, Review
 from ..wording import AWAITING, state_in_words
@@ -43,11 +43,20 @@ class StatusPanel:
         ui.problem_frame.setVisible(problem is not None)
         if problem is None:
             return
-        ui.problem_label.setText(problem.sentence)
+        ui.problem_label.setText(self._sentence(problem))
         ui.problem_retry_button.setVisible(RETRY in problem.choices)
         ui.problem_replace_button.setVisible(REPLACE in problem.choices)
         ui.problem_discard_button.setVisible(DISCARD in problem.choices)
         ui.problem_dismiss_button.setText(_("Later") if problem.choices else _("Dismiss"))
+
+    def _sentence(self, problem: Problem) -> str:
+        """What is told: the problem's own words, but a question where the server gives advice to programmers."""
+        entry = next((entry for entry in self._review.pending if entry.answer.key == problem.key), None)
+        if problem.kind != ANSWERED or entry is None:
+            return problem.sentence
+        return _(
+            "You have answered {name} before, from elsewhere. Replace that answer by this one, or discard this one?"
+        ).format(name=entry.answer.case_id)
 
     def _state(self) -> tuple[str, str]:
         review = self._review
