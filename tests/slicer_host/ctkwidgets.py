@@ -37,13 +37,22 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         if collapsed == self._collapsed:
             return
         self._collapsed = bool(collapsed)
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(not collapsed)
+        self._show_contents()
         self.setMaximumHeight(HEADER if collapsed else UNLIMITED)
         self.update()
         self.contentsCollapsed.emit(self._collapsed)
         self.toggled.emit(not self._collapsed)
+
+    def _show_contents(self) -> None:
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                child.setVisible(not self._collapsed)
+
+    def showEvent(self, event: QtGui.QShowEvent) -> None:
+        """What came into a collapsed section after it was collapsed, as from a .ui file, is hidden as well."""
+        if self._collapsed:
+            self._show_contents()
+        super().showEvent(event)
 
     text = QtCore.Property(str, lambda self: self._text, _set_text)
     collapsed = QtCore.Property(bool, lambda self: self._collapsed, _set_collapsed)
