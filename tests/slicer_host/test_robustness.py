@@ -115,9 +115,7 @@ def test_many_cases_in_a_row_grow_nothing(host, connect, server: Server, study: 
     assert len({event.case_id for event in events(study)}) == MANY
     early, late = counted
     assert all(late[what] <= early[what] for what in early), (early, late)
-    assert (
-        memory[1] - memory[0] < 30
-    )  # MB for 250 cases of 15 kB each, decoded
+    assert memory[1] - memory[0] < 30  # MB for 250 cases of 15 kB each, decoded
 
 
 def test_server_killed_and_started_again(host, connect, server: Server, study: Study, tmp_path: Path) -> None:
