@@ -149,6 +149,7 @@ def test_stop_and_resume(desk: Desk, training_server: Server) -> None:
     host.wait_until(lambda: not review.status.training, 60)
     host.wait_until(lambda: ui.continue_button.enabled, 30)
     assert "stopped" in ui.training_label.text
+    assert not ui.problem_frame.visible  # it was asked for
     stopped_at = review.status.epoch
     assert 1 < stopped_at < 399
     host.click(ui.continue_button)

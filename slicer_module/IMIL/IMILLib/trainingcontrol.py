@@ -9,6 +9,9 @@ from .problems import TRAINING, Problem
 from .records import RunStatus
 from .wording import AWAITING
 
+ASKS = 6
+"""Looks at why training ended: the process on the server takes a moment to end after it has stopped to train."""
+
 
 class TrainingControl:
     """Asks the server to train or to stop, and notices when training ends by itself, or never begins.
@@ -24,6 +27,8 @@ class TrainingControl:
 
     def __init__(self, link: Link, on_reply: Callable[[], None], on_problem: Callable[[Problem], None]) -> None:
         self.starting = False
+        self._stopping = False
+        self._asks = 0
         self._link, self._on_reply, self._on_problem = link, on_reply, on_problem
 
     def train(self, request: dict[str, Any]) -> None:
@@ -36,6 +41,7 @@ class TrainingControl:
         """Stop the training process; the run can be resumed."""
         client = self._link.client
         if client is not None:
+            self._stopping = True
             self._link.front.call(client.stop_training, self._taken, self._refused)
 
     def watch(self, before: RunStatus, now: RunStatus) -> None:
@@ -43,15 +49,22 @@ class TrainingControl:
         went_on = (before.run, before.round, before.epoch, before.state) != (now.run, now.round, now.epoch, now.state)
         expected = self.starting or before.training
         self.starting = self.starting and not now.training and not went_on
-        if self.starting or (expected and not now.training and now.state != AWAITING):
+        if now.training or now.state in (AWAITING, "completed"):
+            self._asks = 0
+        elif expected and not self._stopping:
+            self._asks = ASKS
+        self._stopping = self._stopping and now.training
+        if self.starting or self._asks:
+            self._asks = max(0, self._asks - 1)
             self._ask_why_it_ended()
 
     def forget(self) -> None:
         """The connection is given up."""
-        self.starting = False
+        self.starting = self._stopping = False
+        self._asks = 0
 
     def _starts(self, reply: object) -> None:
-        self.starting = True
+        self.starting, self._stopping = True, False
         self._taken(reply)
 
     def _taken(self, _reply: object) -> None:
@@ -72,5 +85,6 @@ class TrainingControl:
         status = self._link.status
         if problem and status is not None and (self.starting or status.state != "completed"):
             self.starting = False
+            self._asks = 0
             self._on_problem(Problem(TRAINING, problem))
             self._on_reply()
