@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import slicer
 
 
 def translate(context: str, text: str) -> str:
-    """The text in the application's language."""
+    """The text in the application's language. Qt belongs to the main thread, so another one is refused."""
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(f"Translation of {text!r} was asked for in the thread {threading.current_thread().name}.")
     return slicer.app.translate(context, text)
 
 

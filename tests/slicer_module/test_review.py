@@ -420,3 +420,55 @@ def test_round_closed_while_the_server_was_out_of_reach(connect: MakeReview, ser
         until(review, lambda: review.connection == "connected", 40)
         until(review, lambda: review.case is None)
     assert review.problem.kind == "stale"
+
+
+def test_after_going_back_the_next_case_is_the_one_that_follows(connect: MakeReview) -> None:
+    review = connect(ahead=1)
+    for position in (2, 3, 4, 5):
+        review.next()
+        until(review, lambda position=position: review.case is not None and review.case.case.position == position)
+        settle(review)
+    review.previous()
+    review.previous()
+    until(review, lambda: review.case is not None and review.case.case.position == 3)
+    settle(review)
+    mark(review, 1)
+    review.submit()
+    until(review, lambda: review.case is not None)
+    assert review.case.case.position == 4
+
+
+def test_decision_isn_t_covered_by_what_is_merely_told(connect: MakeReview, study: Study) -> None:
+    review = connect()
+    settle(review)
+    study.store.close_round(study.store.latest_run().id, 1, early=True)
+    mark(review, 1)
+    review.submit()
+    until(review, lambda: any(entry.kind for entry in review.pending))
+    settle(review)
+    assert review.problem.choices == ("discard",)
+    assert "normal/case" in review.problem.sentence
+    review.resolve(review.problem.key, "discard")
+    while review.problem is not None:
+        assert not review.problem.choices
+        review.dismiss_problem()
+
+
+def test_old_failure_is_gone_with_a_new_connection(sessions: list[Review], server: Server, tmp_path: Path) -> None:
+    review = Review(tmp_path)
+    sessions.append(review)
+    told: list[object] = []
+    review.observe(lambda topic: told.append(review.problem) if topic == "problem" else None)
+    review.connect("http://127.0.0.1:1", "Ada")
+    until(review, lambda: review.problem is not None)
+    review.connect(server.url, "Ada")
+    assert told[-1] is None
+    until(review, lambda: review.connection == "connected")
+
+
+def test_reason_without_signs_that_are_no_text(connect: MakeReview, study: Study) -> None:
+    review = connect()
+    mark(review, 1)
+    review.submit("the \0marker \ud800")
+    settle(review)
+    assert [event.rationale for event in events(study)] == ["the marker "]

@@ -126,6 +126,8 @@ class CaseNodes:
     def _add(self, role: str, class_name: str) -> Any:
         node = slicer.mrmlScene.AddNewNodeByClass(class_name)
         node.SetAttribute("IMIL.Role", role)
+        # The server has image and heat map; only what the reader marked is worth saving with a scene.
+        node.SetSaveWithScene(role == "cells")
         self._nodes[role] = node
         return node
 

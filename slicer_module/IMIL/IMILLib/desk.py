@@ -9,7 +9,7 @@ from .errors import ServerError
 from .i18n import _
 from .link import CONNECTED, Link
 from .opencase import LoadedCase, OpenCase, load
-from .problems import DISK, TAKEN, Problem
+from .problems import DISK, Problem
 from .records import Case
 from .stopwatch import Stopwatch
 
@@ -53,8 +53,8 @@ class Desk:
         self._on_case, self._on_problem = on_case, on_problem
         self._loaded: dict[str, OpenCase] = {}  # the one used last comes last
         self._loading: set[str] = set()
-        self._reserved: list[str] = []
-        self._wanted = ""
+        self._reserved: dict[str, int] = {}  # of the cases that are the reader's, the position in the queue
+        self._wanted = self._guess = ""
         self._asking = self._ask_soon = False
         self._next_save = self._next_renewal = 0.0
         self._saved: Draft | None = None
@@ -73,8 +73,11 @@ class Desk:
             self._show(opened)
         self.ask(case_id)
 
-    def answered(self) -> None:
+    def answered(self, following: str = "") -> None:
         """The case on the screen has been answered: bring the next one.
+
+        Args:
+            following: the case after it in the queue that isn't answered, as far as is known.
 
         The server is asked by the next `pump`: after the answer is on its way, and after the view is drawn.
         """
@@ -83,10 +86,17 @@ class Desk:
         self.current.answered = True
         name = self.current.case.id
         self._forget_draft(self.current)
-        self._reserved = [case_id for case_id in self._reserved if case_id != name]
+        self._reserved.pop(name, None)
+        here = self.current.case.position
         self._leave()
-        ready = next((case_id for case_id in self._reserved if case_id in self._loaded), "")
-        self._wanted = ready or next(iter(self._reserved), "")
+        places = self._reserved
+        if following and not any(place > here for place in places.values()):
+            ready = self._wanted = self._guess = following  # she went back: go on from here
+        else:
+            order = sorted(places, key=lambda case_id: (places[case_id] < here, places[case_id]))
+            ready = next((case_id for case_id in order if case_id in self._loaded), "")
+            self._guess = ""
+            self._wanted = ready or next(iter(order), "")
         self._show(self._loaded.get(ready), _("Fetching the next case."))
         self._ask_soon = True
 
@@ -109,8 +119,8 @@ class Desk:
         self._leave()
         self._loaded.clear()
         self._loading.clear()
-        self._reserved = []
-        self._wanted = ""
+        self._reserved = {}
+        self._wanted = self._guess = ""
         self._asking = self._ask_soon = False
         self._show(None, waiting)
 
@@ -134,7 +144,7 @@ class Desk:
         """Ask for the cases after the one that was answered, keep what is marked on disk, and the reservation alive."""
         if self._ask_soon:
             self._ask_soon = False
-            self.ask()
+            self.ask("" if self.current is not None else self._guess)
         now = self._clock()
         if self.current is None:
             return
@@ -170,7 +180,7 @@ class Desk:
             if case.id in self._loaded:
                 self._loaded[case.id].renew(case)
         open_ones = [case for case in cases if case.answer is None]
-        self._reserved = [case.id for case in open_ones if not self._is_answered(case.id)]
+        self._reserved = {case.id: case.position for case in open_ones if not self._is_answered(case.id)}
         for case in cases:
             if case.id not in self._loaded and case.id not in self._loading:
                 self._fetch(case)
@@ -196,8 +206,9 @@ class Desk:
             self._link.failed(error)
             self._explain_offline()
             return
-        taken = isinstance(error, ServerError) and error.kind == "conflict"
-        self._on_problem(Problem(TAKEN, str(error)) if taken else Problem.of(error))
+        self._link.look_now()  # perhaps the round is over
+        if not case_id or case_id != self._guess:
+            self._on_problem(Problem.of(error))
         if self.current is None and case_id:
             self._wanted = ""
             self.ask()

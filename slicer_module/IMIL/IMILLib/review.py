@@ -45,7 +45,7 @@ class Review:
     """
 
     def __init__(self, folder: Path, ahead: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
-        self.problem: Problem | None = None
+        self._problems: list[Problem] = []
         self.last_receipt: Receipt | None = None
         self._observers: list[Callable[[str], None]] = []
         self._link = Link(clock, self._on_info, self._on_link, self._show_problem)
@@ -104,6 +104,12 @@ class Review:
     @property
     def case(self) -> OpenCase | None:
         return self._desk.current
+
+    @property
+    def problem(self) -> Problem | None:
+        """What the reader should know now: what she has to decide comes before what was merely told, the last last."""
+        decisions = [problem for problem in self._problems if problem.choices]
+        return next(iter(decisions + self._problems[::-1]), None)
 
     @property
     def fetching(self) -> bool:
@@ -168,7 +174,7 @@ class Review:
         if not reader.strip():
             raise ValueError(_("Enter your name first: each answer carries its reader's name."))
         self.disconnect()
-        self.problem = None
+        self._keep_problems(lambda problem: False)
         try:
             self._link.connect(url, reader.strip(), token)
         except ServerError as error:
@@ -275,6 +281,7 @@ class Review:
         """Carry out a choice of a `Problem` about an answer, and go on."""
         self._sending.resolve(key, choice)
         self.dismiss_problem()
+        self._keep_problems(lambda problem: problem.key != key)
 
     def show_refused(self) -> None:
         """Show the oldest answer that the server refused, to be decided on."""
@@ -284,15 +291,16 @@ class Review:
 
     def dismiss_problem(self) -> None:
         """The reader has seen it. A refused answer stays among the pending ones until she decides."""
-        shown, self.problem = self.problem, None
+        shown = self.problem
+        self._keep_problems(lambda problem: problem is not shown)
         if shown is not None and shown.kind == STALE:
             self.refresh()
         if self.case is None and self.connection == CONNECTED and self._is_open():
             self._desk.want()
-        self._tell("problem")
 
     def _answer(self, action: str, rationale: str, new_label: str = "") -> None:
         opened = self._opened()
+        rationale = _as_text(rationale)
         if len(rationale) > MAX_RATIONALE:
             raise ValueError(
                 _("The reason has {count} characters; at most {limit} are allowed.").format(
@@ -311,7 +319,9 @@ class Review:
         )
         self._sending.add(entry)
         self._queue.mark(opened.case.id, action)
-        self._desk.answered()
+        self._desk.answered(
+            self._queue.neighbour(opened.case.position, 1, lambda row: row.state != "done" and self.may_open(row))
+        )
 
     def _opened(self) -> OpenCase:
         if self.case is None:
@@ -368,9 +378,7 @@ class Review:
 
     def _arrived(self) -> None:
         """A connection was made, or is there again."""
-        if self.problem is not None and not self.problem.key:
-            self.problem = None
-            self._tell("problem")
+        self._keep_problems(lambda problem: problem.key != "")
         self._sending.begin(self.url, self.reader)
         self._sending.send()
         self._queue.ask()
@@ -419,9 +427,20 @@ class Review:
         return self.status is not None and self.status.state == AWAITING
 
     def _show_problem(self, problem: Problem) -> None:
-        self.problem = problem
+        """Show it; one of the same kind about the same answer makes way for it."""
+        same = (problem.kind, problem.key)
+        self._problems = [other for other in self._problems if (other.kind, other.key) != same] + [problem]
+        self._tell("problem")
+
+    def _keep_problems(self, wanted: Callable[[Problem], bool]) -> None:
+        self._problems = [problem for problem in self._problems if wanted(problem)]
         self._tell("problem")
 
     def _tell(self, topic: str) -> None:
         for callback in list(self._observers):
             callback(topic)
+
+
+def _as_text(words: str) -> str:
+    """Without what no database takes as text, and nobody meant to type: NUL, and halves of surrogate pairs."""
+    return "".join(sign for sign in words if sign != "\0" and not "\ud800" <= sign <= "\udfff")

@@ -180,7 +180,8 @@ class Sending:
         self._refused(entry, _reason(entry, queue), sentence)
         self.send()
 
-    def _refused(self, entry: Pending, kind: str, sentence: str) -> None:
+    def _refused(self, entry: Pending, kind: str, reason: str) -> None:
+        sentence = _("Your answer to {name} was refused. {reason}").format(name=entry.answer.case_id, reason=reason)
         self._put(entry, replace(entry, kind=kind, problem=sentence))
         self._on_problem(Problem.refused(kind, sentence, entry.answer.key))
 
