@@ -103,11 +103,11 @@ def test_hundreds_of_rows_cost_nothing_to_refresh(desk: Desk, panel_server: Serv
         replace(queue.rows[number % QUEUED], id=f"image {number}", position=number + 1) for number in range(600)
     )
     review, panel = desk.review, desk.widget.panel
-    review.queue = replace(queue, rows=rows)
+    review._queue.queue = replace(queue, rows=rows)
     panel.queue.refresh()
     items = [desk.ui.queue_table.item(row, 1) for row in range(600)]
     started = time.perf_counter()
-    review.queue = replace(queue, rows=(replace(rows[0], state="done", mine=True, action="skip"), *rows[1:]))
+    review._queue.queue = replace(queue, rows=(replace(rows[0], state="done", mine=True, action="skip"), *rows[1:]))
     panel.queue.refresh()
     assert time.perf_counter() - started < 0.2
     assert [desk.ui.queue_table.item(row, 1) for row in range(600)] == items

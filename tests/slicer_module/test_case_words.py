@@ -43,6 +43,15 @@ def test_long_names_can_be_broken_anywhere_sensible() -> None:
     broken = casewords.breakable(name)
     assert broken.replace(casewords.BREAK_HERE, "") == name
     assert max(len(piece) for piece in broken.split(casewords.BREAK_HERE)) <= casewords.LONGEST_PIECE
+    assert casewords.unbroken(broken) == name
+
+
+def test_only_long_words_are_broken() -> None:
+    plain = "Nothing answers at http://host:8000, as it seems."
+    assert casewords.breakable(plain) == plain
+    broken = casewords.breakable(f"{plain} http://{'a' * 40}/x")
+    assert broken.startswith(plain + " http:")
+    assert casewords.BREAK_HERE in broken
 
 
 @pytest.mark.parametrize(

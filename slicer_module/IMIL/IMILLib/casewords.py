@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 from .i18n import _
 from .records import Case, PreviousAnswer, QueueRow, Receipt
 
 BREAK_HERE = "\u200b"
 """A space without width: lets a label break a long name there instead of growing."""
-LONGEST_PIECE = 24
+LONGEST_PIECE = 16
+LONGEST_WORD = 20
+"""Letters that fit into a line of the narrowest label, however wide they are."""
+_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 
-def breakable(name: str) -> str:
-    """A file's name that a narrow label can break: after separators, and within what has none."""
+def breakable(text: str) -> str:
+    """Text whose long words (names of files, addresses) a narrow label can break; short words stay as they are."""
+    return _WORD.sub(lambda found: _with_breaks(found.group()), text)
+
+
+def unbroken(text: str) -> str:
+    """What `breakable` was given: for the clipboard."""
+    return text.replace(BREAK_HERE, "")
+
+
+def _with_breaks(word: str) -> str:
+    """Breaks after separators, and within what has none."""
     pieces, length = [], 0
-    for letter in name:
+    for letter in word:
         pieces.append(letter)
         length += 1
-        if letter in "/\\_-. " or length >= LONGEST_PIECE:
+        if letter in "/\\_-.,;:?&=" or length >= LONGEST_PIECE:
             pieces.append(BREAK_HERE)
             length = 0
     return "".join(pieces)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..casewords import breakable, how_made, percent, why_queued
+from ..casewords import how_made, percent, why_queued
 from ..i18n import _
 from ..review import CONNECTED, DISCONNECTED, OFFLINE, Review
 from ..wording import AWAITING
 from .probabilities import Probabilities
-from .widgets import on, quietly, show_text, tip
+from .widgets import on, put_text, quietly, show_text, tip
 
 CONNECTION, TRAINING = "connection", "training"
 """Where to go on without a case."""
@@ -55,16 +55,15 @@ class CasePanel:
             return
         case = opened.case
         ui.position_label.setText(_("Case {position} of {total}").format(position=case.position, total=case.total))
-        ui.image_label.setText(breakable(case.id))
+        put_text(ui.image_label, case.id)
         ui.image_label.setToolTip(tip(case.id))
-        ui.truth_label.setText(breakable(case.label))
-        ui.prediction_label.setText(
-            _("{prediction}, {confidence}").format(
-                prediction=breakable(case.prediction), confidence=percent(case.confidence)
-            )
+        put_text(ui.truth_label, case.label)
+        put_text(
+            ui.prediction_label,
+            _("{prediction}, {confidence}").format(prediction=case.prediction, confidence=percent(case.confidence)),
         )
         self._probabilities.show(case.classes, case.probabilities, case.label, case.prediction)
-        ui.details_label.setText(f"{why_queued(case)} {how_made(case)}".strip())
+        put_text(ui.details_label, f"{why_queued(case)} {how_made(case)}".strip())
         self.refresh_steps()
 
     def refresh_empty(self) -> None:

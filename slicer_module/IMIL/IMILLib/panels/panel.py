@@ -24,8 +24,18 @@ from .queuepanel import QueuePanel
 from .shortcuts import Shortcuts, as_html
 from .statuspanel import StatusPanel
 from .trainingpanel import TrainingPanel
-from .widgets import guarded, on, report_errors_to
+from .widgets import guarded, make_copyable, on, report_errors_to
 
+COPYABLE = (
+    "problem_label",
+    "empty_label",
+    "image_label",
+    "details_label",
+    "foreign_rationale_label",
+    "training_label",
+    "differences_label",
+    "result_label",
+)
 REVIEW_TAB, QUEUE_TAB, TRAINING_TAB, CONNECTION_TAB = range(4)
 
 
@@ -61,6 +71,8 @@ class Panel:
         self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
         self._focus_changed = guarded(self.keys.refresh)
         ui.keys_label.setText(as_html())
+        for name in COPYABLE:
+            make_copyable(getattr(ui, name))
         viewer.on_marks = guarded(self._marks_changed)
         viewer.on_cell = guarded(self.marks.refresh_cell)
         on(ui.tabs.currentChanged, self._tab_changed)

@@ -33,7 +33,7 @@ class Probabilities:
             for widget in row:
                 widget.setVisible(place < len(ranked))
         for (caption, bar, share), (name, probability) in zip(self._rows, ranked):
-            caption.setText(shortened(name) + _role(name, truth, prediction))
+            caption.setText(shortened(name, 20) + _role(name, truth, prediction))
             caption.setToolTip(tip(name))
             bar.setValue(round(STEPS * probability))
             bar.setToolTip(tip(f"{name}: {percent(probability)}"))

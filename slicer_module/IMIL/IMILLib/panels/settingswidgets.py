@@ -6,8 +6,12 @@ from typing import Any, Callable
 
 import qt
 
+from ..casewords import shortened
 from ..settingsform import CHOICE, FLAG, MAX_WHOLE, WHOLE, Field, SettingsForm
 from .widgets import fill, on, quietly, tip
+
+LONGEST_LABEL = 32
+"""Letters of a setting's name; the tooltip and screen readers have the rest."""
 
 
 class SettingsWidgets:
@@ -49,8 +53,8 @@ class SettingsWidgets:
         help_text = f"{field.help} ({field.limits})" if field.limits else field.help
         widget.setToolTip(tip(help_text))
         widget.setAccessibleName(field.label)
-        label = qt.QLabel(field.label)
-        label.setToolTip(tip(help_text))
+        label = qt.QLabel(shortened(field.label, LONGEST_LABEL))
+        label.setToolTip(tip(help_text if label.text == field.label else f"{field.label}. {help_text}"))
         label.setBuddy(widget)
         self._layout.addRow(label, widget)
         on(changed, lambda: self._put(field, widget))
@@ -63,6 +67,8 @@ class SettingsWidgets:
             return widget, widget.toggled
         if field.kind == CHOICE:
             widget = qt.QComboBox()
+            widget.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+            widget.setMinimumContentsLength(8)
             return widget, widget.currentIndexChanged
         if field.kind == WHOLE:
             widget = qt.QSpinBox()

@@ -9,7 +9,7 @@ from ..problems import ANSWERED, DISCARD, REPLACE, RETRY, Problem
 from ..records import Queue, RunStatus
 from ..review import CONNECTED, CONNECTING, OFFLINE, Review
 from ..wording import AWAITING, state_in_words
-from .widgets import icon, on, set_picture
+from .widgets import icon, on, put_text, set_picture
 
 
 class StatusPanel:
@@ -33,8 +33,7 @@ class StatusPanel:
         """State of connection and run."""
         shape, text = self._state()
         set_picture(self._ui.status_icon, icon(self._icons, shape))
-        if self._ui.status_label.text != text:
-            self._ui.status_label.setText(text)
+        put_text(self._ui.status_label, text)
 
     def refresh_problem(self) -> None:
         """The problem, if there is one."""
@@ -43,7 +42,7 @@ class StatusPanel:
         ui.problem_frame.setVisible(problem is not None)
         if problem is None:
             return
-        ui.problem_label.setText(self._sentence(problem))
+        put_text(ui.problem_label, self._sentence(problem))
         ui.problem_retry_button.setVisible(RETRY in problem.choices)
         ui.problem_replace_button.setVisible(REPLACE in problem.choices)
         ui.problem_discard_button.setVisible(DISCARD in problem.choices)

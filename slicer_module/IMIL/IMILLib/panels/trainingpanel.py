@@ -12,7 +12,7 @@ from ..settingsform import SettingsForm
 from ..training import actions, compare, metric_table, progress
 from ..wording import state_in_words
 from .settingswidgets import SettingsWidgets
-from .widgets import fill, html_table, on, quietly, show_text
+from .widgets import fill, on, quietly, show_table, show_text
 
 
 class TrainingPanel:
@@ -49,7 +49,7 @@ class TrainingPanel:
         self._describe()
         self._show_buttons(status)
         self._show_state(status)
-        show_text(self._ui.metrics_label, "" if status is None else html_table(metric_table(status.metrics)))
+        show_table(self._ui.metrics_label, [] if status is None else metric_table(status.metrics))
         self.refresh_comparison()
         history = () if review.info is None else review.info.history
         self._ui.plot_button.setEnabled(bool(history))
@@ -63,7 +63,7 @@ class TrainingPanel:
         if info is not None and info.status.state == "completed":
             found = compare(info.history, info.scores, 0 if queue is None else queue.epoch)
             table = [] if found is None else found.table()
-        show_text(self._ui.comparison_label, html_table(table))
+        show_table(self._ui.comparison_label, table)
 
     def replied(self) -> None:
         """The server took, or refused, a request."""

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import qt
 
+from ..casewords import breakable, unbroken
 from ..i18n import _
 
 _on_error: list[Callable[[str], None]] = []
@@ -43,10 +44,36 @@ def on(signal: Any, function: Callable[[], Any]) -> None:
 
 
 def show_text(label: Any, text: str) -> None:
-    """Set a label's text; an empty label takes no room."""
+    """Set a label's text; an empty label takes no room, and a long word can be broken rather than widen the panel."""
+    put_text(label, text)
+    label.setVisible(bool(text))
+
+
+def put_text(label: Any, text: str) -> None:
+    """As `show_text`, for a label that keeps its room."""
+    text = breakable(text)
+    if label.text != text:
+        label.setText(text)
+
+
+def show_table(label: Any, rows: Sequence[Sequence[str]]) -> None:
+    """Show `html_table`; an empty one takes no room."""
+    text = html_table(rows)
     if label.text != text:
         label.setText(text)
     label.setVisible(bool(text))
+
+
+def make_copyable(label: Any) -> None:
+    """Offer the label's whole text for copying, without the places at which it may be broken.
+
+    Text chosen with the mouse would take those along, and nobody sees them where it is pasted.
+    """
+    label.setTextInteractionFlags(qt.Qt.NoTextInteraction)
+    action = qt.QAction(_("Copy"), label)
+    on(action.triggered, lambda: qt.QApplication.clipboard().setText(unbroken(label.text)))
+    label.addAction(action)
+    label.setContextMenuPolicy(qt.Qt.ActionsContextMenu)
 
 
 def tip(text: str) -> str:
@@ -84,7 +111,7 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
             side = "left" if column == 0 else "right"
             tag = "th" if place == 0 or column == 0 else "td"
             weight = ' style="font-weight:normal"' if tag == "th" and place else ""
-            cells.append(f'<{tag} align="{side}"{weight}>{html.escape(text)}</{tag}>')
+            cells.append(f'<{tag} align="{side}"{weight}>{html.escape(breakable(text))}</{tag}>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return f'<table cellspacing="0" cellpadding="2" width="100%">{"".join(lines)}</table>'
 
