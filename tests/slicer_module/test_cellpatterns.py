@@ -7,7 +7,7 @@ from IMILLib import cellpatterns
 SIZES = st.tuples(st.floats(1, 2000), st.floats(1, 2000))
 
 
-@pytest.mark.parametrize(
+EVERY_PATTERN = pytest.mark.parametrize(
     "draw",
     [
         lambda size: cellpatterns.outline(size, 3),
@@ -18,6 +18,16 @@ SIZES = st.tuples(st.floats(1, 2000), st.floats(1, 2000))
     ],
     ids=["outline", "dashes", "hatch", "crosses", "corners"],
 )
+
+
+@EVERY_PATTERN
+@pytest.mark.parametrize("size", [(0.0, 0.0), (0.0, 50.0), (50.0, 0.0)])
+@pytest.mark.filterwarnings("error")
+def test_a_view_squeezed_to_nothing_is_no_trouble(draw, size):
+    assert np.isfinite(draw(size)).all()
+
+
+@EVERY_PATTERN
 @given(size=SIZES)
 def test_every_pattern_stays_inside_its_cell(draw, size):
     lines = draw(size)

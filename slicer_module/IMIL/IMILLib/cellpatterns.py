@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+_NOTHING = 1e-9
+"""Pixels: in the place of a cell's size where the view is squeezed to nothing."""
+
 
 def outline(size: tuple[float, float], inset: float) -> np.ndarray:
     """A closed frame, so many pixels inside the border."""
@@ -39,7 +42,7 @@ def hatch(size: tuple[float, float], inset: float, spacing: float) -> np.ndarray
     sums = sums[(sums > 0) & (sums < width + height)]
     across = np.stack([np.minimum(sums, width), np.maximum(sums - height, 0)], axis=1)
     down = sums[:, None] - across
-    return np.stack([left + across / size[0], top + down / size[1]], axis=-1)
+    return np.stack([left + across / max(size[0], _NOTHING), top + down / max(size[1], _NOTHING)], axis=-1)
 
 
 def crosses(size: tuple[float, float], inset: float, spacing: float) -> np.ndarray:
@@ -72,5 +75,5 @@ def placed(pattern: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def _frame(size: tuple[float, float], inset: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Two opposite corners of the frame; in tiny cells it shrinks to the middle, but no further."""
-    across, down = (min(inset / max(length, 1e-9), 0.5) for length in size)
+    across, down = (min(inset / max(length, _NOTHING), 0.5) for length in size)
     return (across, down), (1 - across, 1 - down)

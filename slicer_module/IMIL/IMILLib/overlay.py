@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OPACITY, COLOR_MAP, THRESHOLD = 0.45, "even", 0.2
 """How a heat map looks unless somebody says otherwise."""
+_PARALLEL, _HALF_A_SLICE = 0.9, 0.5 + 1e-6
+"""The view's plane is the image's: cosine of the angle between both, and slices from one to the other, at most."""
 
 
 class CaseView:
@@ -89,7 +91,7 @@ class CaseView:
         """Show nothing for a moment: the next case is on its way. `clear` still gives back what was there before."""
         with slicer.util.RenderBlocker():
             composite = self._logic.GetSliceCompositeNode()
-            if self.on_screen:
+            if self._selected:
                 was_modifying = composite.StartModify()
                 composite.SetBackgroundVolumeID(None)
                 composite.SetForegroundVolumeID(None)
@@ -115,7 +117,12 @@ class CaseView:
 
     @property
     def on_screen(self) -> bool:
-        """Whether the view's background is our image now: a user may choose another, delete ours, close the scene."""
+        """Whether the view shows our image, in its plane: a user may choose another, delete it, turn the view."""
+        return self._selected and self._in_plane()
+
+    @property
+    def _selected(self) -> bool:
+        """Whether the view's background is our image now."""
         image = self._nodes.image
         composite = self._logic.GetSliceCompositeNode()
         return (
@@ -241,9 +248,25 @@ class CaseView:
         """The (3, 4) matrix from (x, y, 0, 1) of the view to (column, row, depth) of the image."""
         return (np.linalg.inv(self._ijk_to_ras()) @ self._xy_to_ras())[:3]
 
+    def _in_plane(self) -> bool:
+        """Whether the view's plane is the image's: otherwise the image is a line, or not there at all."""
+        xy_to_ras, ijk_to_ras = self._xy_to_ras(), self._ijk_to_ras()
+        width, height, _depth = self._widget.mrmlSliceNode().GetDimensions()
+        normals = [np.cross(matrix[:3, 0], matrix[:3, 1]) for matrix in (xy_to_ras, ijk_to_ras)]
+        lengths = [np.linalg.norm(normal) for normal in normals]
+        if min(width, height) <= 0 or min(lengths) == 0 or np.linalg.det(xy_to_ras) == 0:
+            return False
+        if abs(normals[0] @ normals[1]) < _PARALLEL * lengths[0] * lengths[1]:
+            return False
+        rows, columns = self.picture.pixels.shape
+        corners = np.array([(c, r, 0, 1) for c in (0, columns - 1) for r in (0, rows - 1)], float).T
+        seen = np.linalg.inv(xy_to_ras) @ ijk_to_ras @ corners
+        seen[2] = 0
+        return bool(np.all(np.abs(self._to_image()[2] @ seen) <= _HALF_A_SLICE))
+
     def _remember_view(self) -> None:
         """What to give back later: what the view showed when our image came, or came again after another one."""
-        foreign = not self.on_screen and self._logic.GetSliceCompositeNode().GetBackgroundVolumeID()
+        foreign = not self._selected and self._logic.GetSliceCompositeNode().GetBackgroundVolumeID()
         if self._found is None or foreign:
             self._found = ViewState(self._logic)
 
@@ -258,7 +281,7 @@ class CaseView:
         self._apply_opacity()
 
     def _apply_opacity(self) -> None:
-        if not self.on_screen:
+        if not self._selected:
             return
         shown = self._heat_map_visible and self.preview is None
         self._logic.GetSliceCompositeNode().SetForegroundOpacity(self._opacity if shown else 0.0)
@@ -299,7 +322,7 @@ class CaseView:
 
     def _on_slice_node(self, caller: Any, event: str) -> None:
         """Fits again when the view got another size and the reader hasn't chosen another part of the image since."""
-        if self._fitted is None or not self.on_screen:
+        if self._fitted is None or not self._selected:
             return
         *chosen, size = self._frame()
         *fitted, fitted_size = self._fitted

@@ -57,7 +57,7 @@ class Viewer:
 
     def show(self, opened: OpenCase | None) -> None:
         """Show another case, or none."""
-        if opened is self._opened and not self._waits and (opened is None or self._case_view.on_screen):
+        if opened is self._opened and not self._waits and (opened is None or self.on_screen):
             return
         self._let_go()
         self._opened, self._waits = opened, False
@@ -119,6 +119,11 @@ class Viewer:
         self.deactivate()
         self.forget()
         self._grid_view.remove()
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether the reader sees the case: its image is in the view, and the view is among those that are shown."""
+        return self._opened is not None and bool(self._widget.visible) and self._case_view.on_screen
 
     @property
     def interactor(self) -> Any:

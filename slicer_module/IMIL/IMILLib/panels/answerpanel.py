@@ -17,13 +17,20 @@ class AnswerPanel:
 
     Args:
         on_answered: called after an answer was given, to give the view the keyboard again.
+        in_sight: whether the reader sees the image; if not, it says so. Nothing is answered unseen.
     """
 
     def __init__(
-        self, ui: Any, review: Review, preferences: Preferences, icons: str, on_answered: Callable[[], None]
+        self,
+        ui: Any,
+        review: Review,
+        preferences: Preferences,
+        icons: str,
+        on_answered: Callable[[], None],
+        in_sight: Callable[[], bool],
     ) -> None:
         self._ui, self._review, self._preferences, self._icons = ui, review, preferences, icons
-        self._on_answered = on_answered
+        self._on_answered, self._in_sight = on_answered, in_sight
         self._other_sentence = ""
         self._objection = ""
         on(ui.submit_button.clicked, self.submit)
@@ -96,6 +103,11 @@ class AnswerPanel:
         quietly(self._ui.exclude_edit, self._ui.exclude_edit.setText, "")
         self._show_reason(opened.rationale)
 
+    def object(self, sentence: str) -> None:
+        """Say why what she tried can't be done."""
+        self._objection = sentence
+        self.refresh_answers()
+
     def forget_objection(self) -> None:
         """The reader went on: what was wrong with her last try doesn't matter any more."""
         if self._objection:
@@ -119,13 +131,14 @@ class AnswerPanel:
     # -- inner -------------------------------------------------------------------------------------------------------
 
     def _answer(self, send: Callable[[], None]) -> None:
+        if not self._in_sight():
+            return
         reader, (focus, switch) = self._review.reader, self._blanks()
         self._objection = ""
         try:
             send()
         except ValueError as error:
-            self._objection = str(error)
-            self.refresh_answers()
+            self.object(str(error))
             return
         self._preferences.add_phrase(reader, FOCUS, focus)
         self._preferences.add_phrase(reader, SWITCH, switch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import qt
 
@@ -16,10 +16,14 @@ from .widgets import icon, on, show_text
 
 
 class MarkPanel:
-    """Says what the reader's marks are and changes them."""
+    """Says what the reader's marks are and changes them.
 
-    def __init__(self, ui: Any, review: Review, viewer: Viewer, icons: str) -> None:
-        self._ui, self._review, self._viewer = ui, review, viewer
+    Args:
+        in_sight: whether the reader sees the image; if not, it says so. Nothing is marked unseen.
+    """
+
+    def __init__(self, ui: Any, review: Review, viewer: Viewer, icons: str, in_sight: Callable[[], bool]) -> None:
+        self._ui, self._review, self._viewer, self._in_sight = ui, review, viewer, in_sight
         side = max(16, ui.matters_button.fontMetrics().height())
         for button, name in ((ui.matters_button, "matters"), (ui.misled_button, "misled")):
             button.setIcon(icon(icons, name))
@@ -50,28 +54,23 @@ class MarkPanel:
 
     def mark_all(self) -> None:
         """Mark every cell with the chosen brush."""
-        if self._marks is not None:
-            self._marks.mark_all(self._viewer.brush)
+        self._change(lambda marks: marks.mark_all(self._viewer.brush))
 
     def clear(self) -> None:
         """Take all marks off."""
-        if self._marks is not None:
-            self._marks.clear()
+        self._change(Marks.clear)
 
     def invert(self) -> None:
         """Swap marked and unmarked cells."""
-        if self._marks is not None:
-            self._marks.invert(self._viewer.brush)
+        self._change(lambda marks: marks.invert(self._viewer.brush))
 
     def undo(self) -> None:
         """Take back the last change."""
-        if self._marks is not None:
-            self._marks.undo()
+        self._change(Marks.undo)
 
     def redo(self) -> None:
         """Do it again."""
-        if self._marks is not None:
-            self._marks.redo()
+        self._change(Marks.redo)
 
     def refresh(self) -> None:
         """After the marks, or the case, changed."""
@@ -93,6 +92,10 @@ class MarkPanel:
         what = {MATTERS: _("matters"), MISLED: _("misled")}.get(mark, "")
         name = opened.grid.name(cell)
         self._ui.hover_label.setText(_("{cell}: {mark}").format(cell=name, mark=what) if what else name)
+
+    def _change(self, change: Callable[[Marks], Any]) -> None:
+        if self._marks is not None and self._in_sight():
+            change(self._marks)
 
     @property
     def _marks(self) -> Marks | None:

@@ -9,6 +9,7 @@ import slicer
 
 from ..arrangement import Arrangement
 from ..grid import MATTERS, MISLED
+from ..i18n import _
 from ..opencase import OpenCase
 from ..plots import TrainingPlot
 from ..preferences import Preferences
@@ -63,9 +64,9 @@ class Panel:
         self.status = StatusPanel(ui, review, icons)
         self.connection = ConnectionPanel(ui, review, preferences, icons)
         self.case = CasePanel(ui, review, self._go_to)
-        self.marks = MarkPanel(ui, review, viewer, icons)
+        self.marks = MarkPanel(ui, review, viewer, icons, self._in_sight)
         self.display = DisplayPanel(ui, review, viewer, preferences)
-        self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus)
+        self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus, self._in_sight)
         self.queue = QueuePanel(ui, review, self._show_review)
         self.training = TrainingPanel(ui, review, self._plot, self._plot_changed)
         self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
@@ -212,6 +213,22 @@ class Panel:
             else:
                 self._viewer.show(opened)
 
+    def _in_sight(self) -> bool:
+        """Whether the reader sees what she would mark or answer; if not, she is told."""
+        if self._review.case is None or self._viewer.on_screen:
+            return True
+        self.answer.object(_("The image isn't on the screen; press Esc to bring it back."))
+        focus = qt.QApplication.focusWidget()
+        if focus is None or not self._root.isAncestorOf(focus):
+            self._root.setFocus()  # where Esc is ours: a view that went away gave the keyboard to any widget
+        return False
+
+    def _bring_back(self) -> None:
+        """Put the case on the screen if the reader, or another module, has put something else there."""
+        if self._entered and self._review.case is not None and not self._viewer.on_screen:
+            self._show_case()
+            self.answer.forget_objection()
+
     def _plot_changed(self) -> None:
         """The plot appeared or went away: the case makes room for it, or has the views for itself again."""
         node = slicer.vtkMRMLLayoutNode
@@ -223,6 +240,7 @@ class Panel:
 
     def _show_review(self) -> None:
         self._ui.tabs.setCurrentIndex(REVIEW_TAB)
+        self._bring_back()
         if self._entered:
             self._viewer.focus()
 
@@ -237,6 +255,8 @@ class Panel:
         if current == QUEUE_TAB:
             self.queue.refresh()
             self.queue.choose_open_case()
+        elif current == REVIEW_TAB:
+            self._bring_back()
         self.keys.refresh()
 
     def _begin(self) -> None:
@@ -263,11 +283,11 @@ class Panel:
             "exclude": self.answer.ask_exclude,
             "next": self._review.next,
             "previous": self._review.previous,
-            "up": lambda: viewer.move_cursor(-1, 0),
-            "down": lambda: viewer.move_cursor(1, 0),
-            "left": lambda: viewer.move_cursor(0, -1),
-            "right": lambda: viewer.move_cursor(0, 1),
-            "toggle": viewer.toggle_cursor,
+            "up": lambda: self._in_sight() and viewer.move_cursor(-1, 0),
+            "down": lambda: self._in_sight() and viewer.move_cursor(1, 0),
+            "left": lambda: self._in_sight() and viewer.move_cursor(0, -1),
+            "right": lambda: self._in_sight() and viewer.move_cursor(0, 1),
+            "toggle": lambda: self._in_sight() and viewer.toggle_cursor(),
             "matters": lambda: self.marks.choose(MATTERS),
             "misled": lambda: self.marks.choose(MISLED),
             "all": self.marks.mark_all,
@@ -293,6 +313,7 @@ class Panel:
     def _back(self) -> None:
         self.answer.close_questions()
         self.display.preview(False)
+        self._bring_back()
         self._viewer.focus()
 
     def _enter_key(self) -> None:
