@@ -173,6 +173,14 @@ class Host:
         self.app.settings().clear()
         self.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
         self.window._resize_to_default()
+        self.activate()
+
+    def activate(self) -> None:
+        """Give the main window the keyboard: one that a test showed and left, or another's end, may have taken it."""
+        for widget in self.app.topLevelWidgets():
+            if widget is not self.window and widget.isVisible():
+                widget.close()
+        self.window.activateWindow()
         self.idle(0.02)
 
     # The event loop

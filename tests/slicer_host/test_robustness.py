@@ -95,6 +95,7 @@ def watch_event_loop() -> tuple[Callable[[], float], Callable[[], None]]:
     return lambda: gap[0], timer.stop
 
 
+@pytest.mark.slow
 def test_many_cases_in_a_row_grow_nothing(host, connect, server: Server, study: Study) -> None:
     open_round(study, [case.id for case in study.cases if case.split == "train"][:MANY])
     widget = connect(server.url)
