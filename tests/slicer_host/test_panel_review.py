@@ -38,7 +38,7 @@ def test_painting_both_kinds_and_submitting_by_mouse(desk: Desk, panel_server: S
     assert desk.marks == ((5, 6), (0,))
     assert ui.marks_label.text == "2 cells matter, 1 misled the model."
     host.move_view(*desk.logic.viewer.center_of(0))
-    assert ui.hover_label.text == "row 1, column 1: misled"
+    assert ui.hover_label.text.startswith("row 1, column 1: misled, heat ")
     ui.focus_combo.setEditText("the corner")
     ui.switch_combo.setEditText("the middle")
     host.click(ui.submit_button)
@@ -162,6 +162,42 @@ def test_the_heat_map_can_be_changed_and_hidden(desk: Desk, panel_server: Server
     assert ui.blink_button.text == "Heat map: hidden"
     host.click(ui.blink_button)
     assert composite.GetForegroundOpacity() == pytest.approx(0.8)
+
+
+def test_heat_is_told_without_colours(desk: Desk, panel_server: Server, panel_study: Study) -> None:
+    """By a number for each cell, and by a bar that says which end of the colours is strong."""
+    desk.connect(panel_server.url)
+    ui, opened, viewer = desk.ui, desk.review.case, desk.logic.viewer
+    opened.heat_map[:] = 0
+    top, bottom, left, right = opened.grid.box(6)
+    opened.heat_map[top:bottom, left:right] = 0.87
+    place = (ui.marks_label.y, ui.submit_button.y)
+    desk.host.move_view(*viewer.center_of(6))
+    assert ui.hover_label.text == "row 2, column 3: heat 87 %"
+    desk.click_cell(6)
+    assert ui.hover_label.text == "row 2, column 3: matters, heat 87 %"
+    desk.host.idle(0.05)
+    assert (ui.marks_label.y, ui.submit_button.y) == place
+    desk.host.move_view(*viewer.center_of(0))
+    assert ui.hover_label.text == "row 1, column 1: heat 0 %"
+    ui.display_button.setProperty("collapsed", False)
+    for index, map_name in enumerate(("even", "jet")):
+        ui.color_map_combo.setCurrentIndex(index)
+        from IMILLib.colormaps import COLOR_MAPS
+
+        shown = ui.color_bar.pixmap.toImage()
+        colors = COLOR_MAPS[map_name]()[::2]
+        assert shown.width() == len(colors)
+        for place in (0, 50, 127):
+            color = shown.pixelColor(place, 0)
+            assert (color.red(), color.green(), color.blue()) == tuple(colors[place])
+    assert (ui.weak_label.text, ui.strong_label.text) == ("weak", "strong")
+    desk.host.idle(0.05)
+    assert (
+        ui.weak_label.mapToGlobal(ui.weak_label.rect.center()).x()
+        < ui.strong_label.mapToGlobal(ui.strong_label.rect.center()).x()
+    )
+    assert ui.color_bar.width >= 128
 
 
 def test_preview_lasts_while_the_button_is_held(desk: Desk, panel_server: Server, panel_study: Study) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import qt
+
+from .. import colormaps
 from ..i18n import _
 from ..preferences import Preferences
 from ..review import Review
@@ -11,6 +14,7 @@ from ..viewer import Viewer
 from .widgets import fill, on, quietly
 
 COLOR_MAPS = ("even", "jet")
+BAR_HEIGHT = 12
 
 
 class DisplayPanel:
@@ -72,8 +76,17 @@ class DisplayPanel:
         name = COLOR_MAPS[max(0, self._ui.color_map_combo.currentIndex)]
         self._viewer.set_color_map(name)
         self._preferences.color_map = name
+        self._ui.color_bar.setPixmap(_stripe(colormaps.COLOR_MAPS[name]()[::2]))
 
     def _show_heat_map(self) -> None:
         shown = self._ui.blink_button.checked
         self._viewer.set_heat_map_visible(shown)
         self._ui.blink_button.setText(_("Heat map: shown") if shown else _("Heat map: hidden"))
+
+
+def _stripe(colors: Any) -> Any:
+    """A pixmap with these colours, uint8 (n, 3), from left to right."""
+    image = qt.QImage(len(colors), 1, qt.QImage.Format_RGB32)
+    for place, (red, green, blue) in enumerate(colors.tolist()):
+        image.setPixel(place, 0, 0xFF000000 | red << 16 | green << 8 | blue)
+    return qt.QPixmap.fromImage(image).scaled(len(colors), BAR_HEIGHT)

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import qt
 
-from ..casewords import marked
+from ..casewords import marked, percent
 from ..grid import MATTERS, MISLED
 from ..i18n import _
 from ..marks import Marks
@@ -28,6 +28,7 @@ class MarkPanel:
         for button, name in ((ui.matters_button, "matters"), (ui.misled_button, "misled")):
             button.setIcon(icon(icons, name))
             button.setIconSize(qt.QSize(side, side))
+        ui.hover_label.setMinimumHeight(ui.hover_label.fontMetrics().height())  # nothing moves when it has a text
         self.choose(MATTERS)
         on(ui.matters_button.clicked, lambda: self.choose(MATTERS))
         on(ui.misled_button.clicked, lambda: self.choose(MISLED))
@@ -89,9 +90,12 @@ class MarkPanel:
             self._ui.hover_label.setText("")
             return
         mark = opened.marks.values[cell]
-        what = {MATTERS: _("matters"), MISLED: _("misled")}.get(mark, "")
-        name = opened.grid.name(cell)
-        self._ui.hover_label.setText(_("{cell}: {mark}").format(cell=name, mark=what) if what else name)
+        what = {MATTERS: _("matters, "), MISLED: _("misled, ")}.get(mark, "")
+        top, bottom, left, right = opened.grid.box(cell)
+        heat = float(opened.heat_map[top:bottom, left:right].mean())
+        self._ui.hover_label.setText(
+            _("{cell}: {mark}heat {percent}").format(cell=opened.grid.name(cell), mark=what, percent=percent(heat))
+        )
 
     def _change(self, change: Callable[[Marks], Any]) -> None:
         if self._marks is not None and self._in_sight():
