@@ -81,6 +81,55 @@ def test_cases_of_other_readers_cannot_be_opened(desk: Desk, panel_server: Serve
     assert held["id"] == texts(desk, 0)[2]
 
 
+def test_what_cannot_be_opened_says_whose_it_is(desk: Desk, panel_server: Server, panel_study: Study) -> None:
+    desk.review.ahead = 0
+    held = panel_server.next_case("Bo")
+    answered = panel_server.next_case("Cy")
+    assert panel_server.put_label(answered, "Cy", action="skip").ok
+    desk.connect(panel_server.url)
+    desk.keys("Alt+2")
+    desk.host.idle(0.1)
+    label = desk.ui.queue_label
+    summary = label.text
+    desk.host.click(desk.ui.queue_table.viewport(), point_of(desk, 0))
+    assert label.text == summary
+    desk.host.click(desk.ui.queue_table.viewport(), point_of(desk, 0), double=True)
+    assert label.text.replace("\u200b", "") == f"{held['id']} is with Bo now."
+    desk.widget.panel.queue.refresh()
+    assert "Bo" in label.text  # the next list from the server doesn't take it away
+    desk.keys("Down")
+    assert label.text == summary
+    desk.keys("Return")
+    assert label.text.replace("\u200b", "") == f"{answered['id']} was answered by Cy."
+    assert desk.ui.queue_page.visible
+
+
+def test_all_columns_are_in_sight(desk: Desk, panel_server: Server, panel_study: Study) -> None:
+    """In the window and the panel that Slicer begins with; also when the list has to scroll."""
+    desk.connect(panel_server.url)
+    desk.keys("Alt+2")
+    queue, table = desk.review.queue, desk.ui.queue_table
+    name = "folder/" + "x" * 80 + ".png"
+    rows = tuple(
+        replace(queue.rows[number % QUEUED], id=name, position=number + 1, confidence=0.999) for number in range(100)
+    )
+    desk.review._queue.queue = replace(queue, rows=rows)
+    desk.widget.panel.queue.refresh()
+    desk.host.idle(0.1)
+    assert table.verticalScrollBar().visible
+    assert table.width <= 410
+    header, metrics = table.horizontalHeader(), table.fontMetrics()
+    assert header.count() == 7
+    assert header.length() <= table.viewport().width
+    for column in range(7):
+        assert not table.isColumnHidden(column)
+        assert table.columnWidth(column) >= 24
+    for column, text in ((0, "100"), (1, "on screen"), (5, "> 99 %"), (5, "Conf."), (6, "Reader")):
+        assert table.columnWidth(column) >= metrics.horizontalAdvance(text) + 6, text
+    assert table.columnWidth(2) >= metrics.horizontalAdvance("abcdefg")
+    assert table.item(0, 2).toolTip() == f"<qt>{name}</qt>"
+
+
 def test_a_refresh_keeps_the_selection_and_shows_news(desk: Desk, panel_server: Server, panel_study: Study) -> None:
     desk.review.ahead = 0
     desk.connect(panel_server.url)

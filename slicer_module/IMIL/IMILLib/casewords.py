@@ -54,6 +54,13 @@ def percent(share: float) -> str:
     return _("{percent:.0f} %").format(percent=100 * share)
 
 
+def short_percent(share: float) -> str:
+    """As `percent`, for a narrow column."""
+    if 0.995 <= share < 1:
+        return _("> 99 %")
+    return _("< 1 %") if 0 < share < 0.005 else percent(share)
+
+
 def why_queued(case: Case) -> str:
     """The reason for which a case is in the queue."""
     reasons = {
@@ -139,6 +146,13 @@ def row_state(row: QueueRow, reader: str) -> str:
 def row_reader(row: QueueRow) -> str:
     """Who answered a case, or else who has it."""
     return ", ".join(row.readers) or row.holder
+
+
+def whose(row: QueueRow) -> str:
+    """Why a queued case can't be opened."""
+    if row.state == "done":
+        return _("{name} was answered by {reader}.").format(name=row.id, reader=", ".join(row.readers) or _("another"))
+    return _("{name} is with {reader} now.").format(name=row.id, reader=row.holder or _("another reader"))
 
 
 def _action(action: str) -> str:

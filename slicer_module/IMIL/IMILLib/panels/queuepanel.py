@@ -6,13 +6,16 @@ from typing import Any, Callable
 
 import qt
 
-from ..casewords import percent, row_reader, row_state
+from ..casewords import row_reader, row_state, short_percent, whose
 from ..i18n import _
 from ..records import Queue, QueueRow
 from ..review import Review
-from .widgets import fill, on, tip
+from .widgets import fill, on, put_text, tip
 
 ALL, MINE, OPEN, DONE = range(4)
+POSITION, _STATE, IMAGE, _LABEL, _PREDICTION, CONFIDENCE, _READER = range(7)
+ROOM = 10
+"""Pixels that a cell has around its text."""
 
 
 class QueuePanel:
@@ -27,6 +30,8 @@ class QueuePanel:
     def __init__(self, ui: Any, review: Review, on_open: Callable[[], None]) -> None:
         self._ui, self._review, self._on_open = ui, review, on_open
         self._table = ui.queue_table
+        self._refused = ""
+        """The chosen case, if the reader tried to open it and may not."""
         self._shown: list[tuple[str, ...]] = []
         self._prepare()
         fill(ui.filter_combo, [_("All"), _("Mine"), _("Open"), _("Done")], "")
@@ -39,9 +44,14 @@ class QueuePanel:
     def open_selected(self) -> None:
         """Open the case of the chosen row, if the reader may."""
         row = self._selected()
-        if row is not None and self._review.may_open(row):
+        if row is None:
+            return
+        if self._review.may_open(row):
             self._review.open(row.id)
             self._on_open()
+        else:
+            self._refused = row.id
+            self._selection_changed()
 
     def refresh(self) -> None:
         """After the queue, the filter or the reader changed."""
@@ -57,7 +67,6 @@ class QueuePanel:
             table.setRowHidden(place, not self._passes(row))
         table.blockSignals(False)
         table.setUpdatesEnabled(True)
-        self._ui.queue_label.setText(_summary(queue))
         self._selection_changed()
 
     def choose_open_case(self) -> None:
@@ -77,7 +86,7 @@ class QueuePanel:
             row.id,
             row.label,
             row.prediction,
-            percent(row.confidence),
+            short_percent(row.confidence),
             row_reader(row) or (reader if here else ""),
         )
         if place == len(self._shown):
@@ -115,6 +124,9 @@ class QueuePanel:
 
     def _selection_changed(self) -> None:
         row = self._selected()
+        if row is None or row.id != self._refused or self._review.may_open(row):
+            self._refused = ""
+        put_text(self._ui.queue_label, whose(row) if self._refused else _summary(self._review.queue))
         self._ui.open_button.setEnabled(row is not None and self._review.may_open(row))
 
     def _prepare(self) -> None:
@@ -126,11 +138,18 @@ class QueuePanel:
         table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
         header = table.horizontalHeader()
         header.setMinimumSectionSize(24)
-        # Sizes by content would be worked out anew for each of hundreds of rows; these fit usual words.
-        letter = table.fontMetrics().averageCharWidth()
-        for column, letters in enumerate((3, 10, 18, 10, 10, 6, 10)):
-            table.setColumnWidth(column, letters * letter + 12)
-        header.setStretchLastSection(True)
+        header.setTextElideMode(qt.Qt.ElideRight)
+        table.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        # Sizes by content would be worked out anew for each of hundreds of rows. Numbers need what they need; the
+        # other columns share the rest, elided where it is too little, and the tooltips have it all.
+        metrics, letter = table.fontMetrics(), table.fontMetrics().averageCharWidth()
+        widest = {
+            POSITION: metrics.horizontalAdvance("000") + ROOM,
+            CONFIDENCE: max(metrics.horizontalAdvance(text) for text in (titles[CONFIDENCE], "100 %")) + 2 * ROOM,
+        }
+        for column, letters in enumerate((3, 10, 8, 8, 8, 6, 8)):
+            table.setColumnWidth(column, widest.get(column, letters * letter + ROOM))
+        header.setSectionResizeMode(IMAGE, qt.QHeaderView.Stretch)
 
 
 def _item(text: str, number: bool) -> Any:
