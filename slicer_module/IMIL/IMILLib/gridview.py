@@ -17,7 +17,9 @@ from .overlay import CaseView
 _MARK_COLORS = {MATTERS: SEGMENT_COLORS["matters"], MISLED: SEGMENT_COLORS["misled"]}
 GRID_COLOR, HOVER_COLOR, CURSOR_COLOR = (1.0, 1.0, 1.0), (1.0, 1.0, 0.75), (1.0, 1.0, 1.0)
 _FRAME_INSET, _HOVER_INSET, _CURSOR_INSET = 2.5, 6.0, 9.0
-"""Pixels between a cell's border and a line along it: those of neighbours, and of hover and cursor, don't overlap."""
+"""Pixels between a cell's border and a line along it: those of neighbours, and of hover and cursor, don't overlap.
+
+These and all other lengths here are Qt's pixels; `_scale_of` says how many of the screen's there are to one."""
 _DASH, _SMALLEST_SPACING = 8.0, 14.0
 """Pixels: a dash and the gap after it; from one hatching line to the next, in small cells."""
 
@@ -126,7 +128,10 @@ class GridView:
             layer.set_visible(shown)
         if not shown:
             return
-        drawing = _Drawing(self._case.grid, self._case.to_display())
+        scale = _scale_of(self._view)
+        for layer in self._layers:
+            layer.set_scale(scale)
+        drawing = _Drawing(self._case.grid, self._case.to_display(), scale)
         if self._case.preview is not None:
             kept = set(self._case.preview)
             self._blackness.set_corners(drawing.quads([c for c in range(drawing.num_cells) if c not in kept]))
@@ -149,9 +154,11 @@ class _Drawing:
     Args:
         grid: The cells.
         to_display: (2, 3), from (column, row, 1) to (x, y) in pixels of the view, centres at whole numbers.
+        scale: Pixels of the view in one of Qt's.
     """
 
-    def __init__(self, grid: CellGrid, to_display: np.ndarray) -> None:
+    def __init__(self, grid: CellGrid, to_display: np.ndarray, scale: float) -> None:
+        self._scale = scale
         self.num_cells = grid.num_cells
         rows, cols = np.array(grid.row_edges, float), np.array(grid.col_edges, float)
         self._rows, self._cols = rows, cols
@@ -174,21 +181,23 @@ class _Drawing:
         return self._on_screen(boxes[..., :2] + unit * boxes[..., 2:])
 
     def hatching(self, cells: list[int], mark: int) -> np.ndarray:
-        spacing = max(_SMALLEST_SPACING, min(self._size) / 6)
+        spacing = max(self._scale * _SMALLEST_SPACING, min(self._size) / 6)
         if mark == MATTERS:
-            return self._place(cellpatterns.hatch(self._size, _FRAME_INSET, spacing), cells)
-        return self._place(cellpatterns.crosses(self._size, _FRAME_INSET, 2 * spacing), cells)
+            return self._place(cellpatterns.hatch(self._size, self._scale * _FRAME_INSET, spacing), cells)
+        return self._place(cellpatterns.crosses(self._size, self._scale * _FRAME_INSET, 2 * spacing), cells)
 
     def mark_frames(self, cells: list[int], mark: int) -> np.ndarray:
         if mark == MATTERS:
-            return self._place(cellpatterns.outline(self._size, _FRAME_INSET), cells)
-        return self._place(cellpatterns.dashes(self._size, _FRAME_INSET, _DASH), cells)
+            return self._place(cellpatterns.outline(self._size, self._scale * _FRAME_INSET), cells)
+        return self._place(cellpatterns.dashes(self._size, self._scale * _FRAME_INSET, self._scale * _DASH), cells)
 
     def frame(self, cell: int | None) -> np.ndarray:
-        return self._place(cellpatterns.outline(self._size, _HOVER_INSET), [] if cell is None else [cell])
+        return self._place(cellpatterns.outline(self._size, self._scale * _HOVER_INSET), [] if cell is None else [cell])
 
     def brackets(self, cell: int | None) -> np.ndarray:
-        return self._place(cellpatterns.corners(self._size, _CURSOR_INSET), [] if cell is None else [cell])
+        return self._place(
+            cellpatterns.corners(self._size, self._scale * _CURSOR_INSET), [] if cell is None else [cell]
+        )
 
     def _place(self, pattern: np.ndarray, cells: list[int]) -> np.ndarray:
         known = [cell for cell in cells if cell < self.num_cells]
@@ -200,3 +209,11 @@ class _Drawing:
         A pixel's centre is at a whole number in the image and in the view, but at a half in both of theirs.
         """
         return (edges - 0.5) @ self._matrix[:, :2].T + self._matrix[:, 2] + 0.5
+
+
+def _scale_of(view: Any) -> float:
+    """The view's pixels in one of Qt's: 2 with 200 % scaling. By the sizes, as the two may be on different screens."""
+    width, height = view.renderWindow().GetSize()
+    if view.width <= 0 or view.height <= 0 or width <= 0 or height <= 0:
+        return 1.0
+    return max(1.0, round(4 * min(width / view.width, height / view.height)) / 4)

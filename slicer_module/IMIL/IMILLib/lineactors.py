@@ -17,7 +17,7 @@ class TwoToneLines:
 
     Args:
         color: Red, green, blue in [0, 1].
-        width: In pixels.
+        width: In pixels, before `set_scale`.
         opacity: In [0, 1].
     """
 
@@ -27,6 +27,7 @@ class TwoToneLines:
             _actor(self._data, (0.0, 0.0, 0.0), 0.75 * opacity, width + _RIM),
             _actor(self._data, color, opacity, width),
         )
+        self._width, self._scale = width, 1.0
         self._renderer: Any = None
         self._corners = np.zeros((0, 2, 2))
 
@@ -35,6 +36,13 @@ class TwoToneLines:
         if not np.array_equal(segments, self._corners):
             self._corners = segments
             _set_cells(self._data, segments, self._data.SetLines)
+
+    def set_scale(self, scale: float) -> None:
+        """Draw lines that many times as wide: a screen with small pixels needs more of them."""
+        if scale != self._scale:
+            self._scale = scale
+            for actor, width in zip(self._actors, (self._width + _RIM, self._width)):
+                actor.GetProperty().SetLineWidth(width * scale)
 
     def set_visible(self, visible: bool) -> None:
         for actor in self._actors:
