@@ -107,6 +107,24 @@ def test_the_token_is_forgotten_unless_asked_for(host, desk: Desk, panel_server:
     assert "secret" not in Path(kept.fileName()).read_text(encoding="utf-8")
 
 
+def test_a_remembered_token_is_for_its_own_address(host, desk: Desk, panel_server: Server, panel_study: Study) -> None:
+    desk.ui.token_edit.setText("secret")
+    host.click(desk.ui.remember_check, (8, 8))
+    desk.connect(panel_server.url)
+    host.unload("IMIL")
+    host.load_module(MODULE)
+    ui = Desk(host).ui
+    assert ui.token_edit.text == "secret"
+    ui.url_edit.setText("http://elsewhere:8000")
+    assert ui.token_edit.text == ""
+    ui.url_edit.setText(panel_server.url + "/")
+    assert ui.token_edit.text == "secret"
+    ui.url_edit.setText("")
+    ui.token_edit.setText("another")
+    ui.url_edit.setText("http://elsewhere:8000")
+    assert ui.token_edit.text == "another"
+
+
 def test_cases_fetched_ahead_are_as_many_as_asked_for(desk: Desk, panel_server: Server, panel_study: Study) -> None:
     desk.ui.ahead_spin.setValue(0)
     desk.connect(panel_server.url)
@@ -119,11 +137,17 @@ def test_a_dead_server_is_told_and_answers_wait_in_sight(desk: Desk, panel_serve
     with BadServer(panel_server.url) as proxy:
         desk.connect(proxy.url)
         ui = desk.ui
+        desk.keys("A", "Return")
+        desk.settle()
+        assert ui.receipt_label.text.startswith("Saved;")
         proxy.mode = "drop"
         desk.keys("A", "Return")
         desk.host.wait_until(lambda: desk.review.connection == "offline", 30)
-        assert ui.status_label.text.startswith("The server doesn't answer")
+        assert ui.status_label.text == "No answer from the server; trying again. Nothing is lost."
+        desk.host.idle(0.1)
+        assert ui.status_label.height < 2 * ui.status_label.fontMetrics().lineSpacing()
         assert ui.pending_label.text == "1 answer waits to be sent."
+        assert not ui.receipt_label.visible
         proxy.mode = "pass"
         desk.host.click(ui.send_now_button)
         desk.host.wait_until(lambda: not desk.review.pending, 30)

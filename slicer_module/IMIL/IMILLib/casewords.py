@@ -106,7 +106,7 @@ def earlier(answer: PreviousAnswer | None, sent: bool) -> str:
     """What a new answer would replace; empty if nothing."""
     if answer is not None:
         return _("You answered this case: {answer}. A new answer replaces it.").format(answer=in_words(answer))
-    return _("You answered this case a moment ago. A new answer replaces it.") if sent else ""
+    return _("You answered this case. A new answer replaces it.") if sent else ""
 
 
 def confirmed(receipt: Receipt | None) -> str:

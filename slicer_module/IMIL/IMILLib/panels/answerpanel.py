@@ -8,7 +8,8 @@ from .. import rationale
 from ..casewords import confirmed, earlier, waiting
 from ..i18n import _
 from ..preferences import FOCUS, SWITCH, Preferences
-from ..review import Review
+from ..records import PreviousAnswer
+from ..review import OFFLINE, Review
 from .widgets import fill, icon, on, quietly, set_picture, show_text
 
 
@@ -33,6 +34,8 @@ class AnswerPanel:
         self._on_answered, self._in_sight = on_answered, in_sight
         self._other_sentence = ""
         self._objection = ""
+        self._given: dict[tuple[str, ...], PreviousAnswer] = {}
+        """What she answered since the server last described the case, by `_key`."""
         on(ui.submit_button.clicked, self.submit)
         on(ui.skip_button.clicked, self.skip)
         on(ui.relabel_button.clicked, self._toggle_relabel)
@@ -48,19 +51,20 @@ class AnswerPanel:
 
     def submit(self) -> None:
         """Send the marks."""
-        self._answer(lambda: self._review.submit(self._sentence()))
+        self._answer("grid", lambda: self._review.submit(self._sentence()))
 
     def skip(self) -> None:
         """Send that she has no opinion."""
-        self._answer(lambda: self._review.skip(self._sentence()))
+        self._answer("skip", lambda: self._review.skip(self._sentence()))
 
     def relabel(self) -> None:
         """Send the class chosen in the list."""
-        self._answer(lambda: self._review.relabel(self._ui.relabel_combo.currentText, self._sentence()))
+        label = self._ui.relabel_combo.currentText
+        self._answer("relabel", lambda: self._review.relabel(label, self._sentence()), label)
 
     def exclude(self) -> None:
         """Send that the image is unfit, and why."""
-        self._answer(lambda: self._review.exclude(self._ui.exclude_edit.text.strip()))
+        self._answer("exclude", lambda: self._review.exclude(self._ui.exclude_edit.text.strip()))
 
     def ask_relabel(self) -> None:
         """Show the list of classes and give it the keyboard."""
@@ -95,7 +99,7 @@ class AnswerPanel:
         if opened is None:
             return
         case = opened.case
-        show_text(self._ui.previous_answer_label, earlier(case.answer, opened.answered))
+        show_text(self._ui.previous_answer_label, earlier(self._given.get(self._key()) or case.answer, opened.answered))
         self._ui.submit_button.setText(_("Submit again") if opened.answered else _("Submit"))
         others = [name for name in case.classes if name != case.label]
         fill(self._ui.relabel_combo, others, case.prediction)
@@ -118,7 +122,9 @@ class AnswerPanel:
         """After a receipt, or when answers wait."""
         ui, pending = self._ui, self._review.overdue
         refused = sum(1 for entry in pending if entry.kind)
-        said = self._objection or confirmed(self._review.last_receipt)
+        # Beside the warning that no server answers, an older confirmation would say the opposite.
+        receipt = None if self._review.connection == OFFLINE else self._review.last_receipt
+        said = self._objection or confirmed(receipt)
         show_text(ui.receipt_label, said)
         ui.receipt_icon.setVisible(bool(said))
         set_picture(ui.receipt_icon, icon(self._icons, "state_warning" if self._objection else "state_ok"))
@@ -130,9 +136,10 @@ class AnswerPanel:
 
     # -- inner -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, send: Callable[[], None]) -> None:
+    def _answer(self, action: str, send: Callable[[], None], new_label: str = "") -> None:
         if not self._in_sight():
             return
+        key, opened = self._key(), self._review.case
         reader, (focus, switch) = self._review.reader, self._blanks()
         self._objection = ""
         try:
@@ -140,11 +147,22 @@ class AnswerPanel:
         except ValueError as error:
             self.object(str(error))
             return
+        if opened is not None:
+            marks = opened.marks
+            self._given[key] = PreviousAnswer(action, marks.cells, marks.misleading, new_label, "", 0.0)
         self._preferences.add_phrase(reader, FOCUS, focus)
         self._preferences.add_phrase(reader, SWITCH, switch)
         self._fill_blanks(self._blanks())  # the next case is on the screen already, without these words in its lists
         self.refresh_answers()
         self._on_answered()
+
+    def _key(self) -> tuple[str, ...]:
+        """Of this reader's answer to the case on the screen."""
+        review = self._review
+        if review.case is None:
+            return ()
+        case = review.case.case
+        return review.url, review.reader, str(case.run), str(case.round), case.id
 
     def _blanks(self) -> tuple[str, str]:
         return self._ui.focus_combo.currentText, self._ui.switch_combo.currentText

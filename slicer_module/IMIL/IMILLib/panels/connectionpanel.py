@@ -22,6 +22,7 @@ class ConnectionPanel:
         ui.token_edit.setText(preferences.token)
         ui.remember_check.setChecked(preferences.remember_token)
         quietly(ui.ahead_spin, ui.ahead_spin.setValue, preferences.ahead)
+        on(ui.url_edit.textChanged, self._address_changed)
         on(ui.connect_button.clicked, self.connect)
         on(ui.disconnect_button.clicked, review.disconnect)
         on(ui.test_button.clicked, self.test)
@@ -77,6 +78,12 @@ class ConnectionPanel:
             return _("There is no run yet. Next: start one in the tab Training.")
         return ""
 
+    def _address_changed(self) -> None:
+        """A remembered token is for its own server only: no other one gets to see it."""
+        ui, kept = self._ui, self._preferences
+        if kept.token and ui.token_edit.text in ("", kept.token):
+            ui.token_edit.setText(kept.token if _bare(self._address()) == _bare(kept.url) else "")
+
     def _address(self) -> str:
         return self._ui.url_edit.text.strip() or self._ui.url_edit.placeholderText
 
@@ -101,3 +108,8 @@ class ConnectionPanel:
 
     def _set_ahead(self) -> None:
         self._review.ahead = self._preferences.ahead = self._ui.ahead_spin.value
+
+
+def _bare(url: str) -> str:
+    """An address as far as it matters to whether two are the same server's."""
+    return url.lower().rstrip("/") if "://" in url else f"http://{url.lower()}".rstrip("/")

@@ -149,6 +149,7 @@ class Panel:
             self._greet = True
         self._on_status()
         self.connection.refresh()
+        self.answer.refresh_answers()
         self.keys.refresh()
 
     def _on_status(self) -> None:

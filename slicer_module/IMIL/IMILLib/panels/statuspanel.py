@@ -62,7 +62,7 @@ class StatusPanel:
         if review.connection == CONNECTING:
             return "state_busy", _("Connecting")
         if review.connection == OFFLINE:
-            return "state_offline", _("The server doesn't answer; trying again. Nothing that you did is lost.")
+            return "state_offline", _("No answer from the server; trying again. Nothing is lost.")
         status = review.status
         if review.connection != CONNECTED or status is None:
             return "state_off", _("Not connected")
