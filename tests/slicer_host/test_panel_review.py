@@ -28,6 +28,17 @@ def test_a_case_is_shown_in_words_and_bars(desk: Desk, panel_server: Server, pan
     assert not ui.receipt_label.visible
 
 
+def test_of_many_classes_the_true_and_the_predicted_one_come_first(
+    desk: Desk, panel_server: Server, panel_study: Study
+) -> None:
+    desk.connect(panel_server.url)
+    classes = tuple(f"class {number}" for number in range(20))
+    chances = tuple(0.1 - 0.005 * number for number in range(20))
+    desk.widget.panel.case._probabilities.show(classes, chances, "class 19", "class 0")
+    bars = [bar.accessibleName for bar in desk.ui.probabilities_box.findChildren("QProgressBar") if bar.visible]
+    assert bars == ["class 0", "class 19", *classes[1:19]]
+
+
 def test_painting_both_kinds_and_submitting_by_mouse(desk: Desk, panel_server: Server, panel_study: Study) -> None:
     desk.connect(panel_server.url)
     ui, host = desk.ui, desk.host
@@ -122,7 +133,7 @@ def test_an_earlier_answer_comes_back_and_can_be_replaced(desk: Desk, panel_serv
     desk.settle()
     assert desk.marks == ((5,), ())
     assert ui.focus_combo.currentText == "the corner"
-    assert ui.previous_answer_label.text.startswith("You answered this case")
+    assert ui.previous_answer_label.text == "You answered this case: 1 cell matters. A new answer replaces it."
     assert ui.submit_button.text == "Submit again"
     assert not ui.previous_button.enabled
     desk.click_cell(6)

@@ -17,7 +17,11 @@ STEPS = 1000
 
 
 class Probabilities:
-    """Fills the scroll area ``ui.probabilities_area``, most probable class first; its rows are used again."""
+    """Fills the scroll area ``ui.probabilities_area``; its rows are used again.
+
+    The true and the predicted class come first, then the others, each most probable first: with many classes the
+    rest has to be scrolled to.
+    """
 
     def __init__(self, ui: Any) -> None:
         self._area, self._box, self._layout = ui.probabilities_area, ui.probabilities_box, ui.probabilities_box.layout()
@@ -26,7 +30,8 @@ class Probabilities:
 
     def show(self, classes: Sequence[str], probabilities: Sequence[float], truth: str, prediction: str) -> None:
         """One row for each class; the true and the predicted one say so."""
-        ranked = sorted(zip(classes, probabilities), key=lambda pair: -pair[1])
+        named = (truth, prediction)
+        ranked = sorted(zip(classes, probabilities), key=lambda pair: (pair[0] not in named, -pair[1]))
         while len(self._rows) < len(ranked):
             self._add_row()
         for place, row in enumerate(self._rows):

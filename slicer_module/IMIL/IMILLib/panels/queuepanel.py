@@ -144,8 +144,8 @@ class QueuePanel:
         # other columns share the rest, elided where it is too little, and the tooltips have it all.
         metrics, letter = table.fontMetrics(), table.fontMetrics().averageCharWidth()
         widest = {
-            POSITION: metrics.horizontalAdvance("000") + ROOM,
-            CONFIDENCE: max(metrics.horizontalAdvance(text) for text in (titles[CONFIDENCE], "100 %")) + 2 * ROOM,
+            POSITION: metrics.boundingRect("000").width() + ROOM,
+            CONFIDENCE: max(metrics.boundingRect(text).width() for text in (titles[CONFIDENCE], "100 %")) + 2 * ROOM,
         }
         for column, letters in enumerate((3, 10, 8, 8, 8, 6, 8)):
             table.setColumnWidth(column, widest.get(column, letters * letter + ROOM))
