@@ -19,9 +19,9 @@ MODULE = Path(__file__).resolve().parents[2] / "slicer_module" / "IMIL" / "IMIL.
 QUEUED = 6
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def panel_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose study is large enough for several rounds."""
+    """A server for all tests of a process: it takes longer to start than most tests; each test opens a new round."""
     folder = tmp_path_factory.mktemp("panel")
     grey_study(folder / "study", per_class=10)
     running = serve(folder / "study", folder / "server.log")

@@ -53,6 +53,7 @@ def fill_in(desk: Desk) -> None:
         desk.host.type_text(text, widget)
 
 
+@pytest.mark.slow
 def test_from_no_run_to_the_table_before_and_after(desk: Desk, training_server: Server) -> None:
     import slicer
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +20,15 @@ STALL_SECONDS = 0.5
 """Far above a rendering, far below a request that waits: the panel was blocked if the event loop stood still longer."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("robustness")
-    grey_study(folder / "study", per_class=int(MANY / 0.8 / 2) + 3, shape=(48, 64))
-    running = serve(folder / "study", folder / "server.log")
-    yield running
-    stop(running)
+@pytest.fixture
+def server(panel_server: Server) -> Server:
+    return panel_server
 
 
 @pytest.fixture
-def study(server: Server) -> Iterator[Study]:
-    opened = Study.open(server.study)
-    open_round(opened, [case.id for case in opened.cases if case.split == "train"][:8])
-    yield opened
-    opened.store.close()
+def study(panel_server: Server, panel_study: Study) -> Study:
+    """The server's study with a fresh round open."""
+    return panel_study
 
 
 @pytest.fixture
@@ -96,9 +90,18 @@ def watch_event_loop() -> tuple[Callable[[], float], Callable[[], None]]:
 
 
 @pytest.mark.slow
-def test_many_cases_in_a_row_grow_nothing(host, connect, server: Server, study: Study) -> None:
+def test_many_cases_in_a_row_grow_nothing(host, connect, tmp_path: Path) -> None:
+    study = grey_study(tmp_path / "long", per_class=int(MANY / 0.8 / 2) + 3, shape=(48, 64))
     open_round(study, [case.id for case in study.cases if case.split == "train"][:MANY])
-    widget = connect(server.url)
+    server = serve(study.folder, tmp_path / "long.log")
+    try:
+        review_many(host, connect(server.url), study)
+    finally:
+        stop(server)
+        study.store.close()
+
+
+def review_many(host, widget, study: Study) -> None:
     review = widget.logic.review
     counted: list[dict[str, int]] = []
     memory: list[float] = []
@@ -119,6 +122,7 @@ def test_many_cases_in_a_row_grow_nothing(host, connect, server: Server, study: 
     assert memory[1] - memory[0] < 30  # MB for 250 cases of 15 kB each, decoded
 
 
+@pytest.mark.slow
 def test_server_killed_and_started_again(host, connect, server: Server, study: Study, tmp_path: Path) -> None:
     study_folder = tmp_path / "other study"
     other = grey_study(study_folder)
