@@ -126,7 +126,8 @@ def test_all_columns_are_in_sight(desk: Desk, panel_server: Server, panel_study:
         assert table.columnWidth(column) >= 24
     for column, text in ((0, "100"), (1, "on screen"), (5, "> 99 %"), (5, "Conf."), (6, "Reader")):
         assert table.columnWidth(column) >= metrics.horizontalAdvance(text) + 6, text
-    assert table.columnWidth(2) >= metrics.horizontalAdvance("abcdefg")
+    assert table.columnWidth(2) >= metrics.horizontalAdvance("abcdefgh")
+    assert table.horizontalHeaderItem(4).toolTip() == "Prediction"
     assert table.item(0, 2).toolTip() == f"<qt>{name}</qt>"
 
 

@@ -134,6 +134,8 @@ class QueuePanel:
         titles = (_("#"), _("State"), _("Image"), _("True label"), _("Prediction"), _("Conf."), _("Reader"))
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels(list(titles))
+        for column, title in enumerate(titles):
+            table.horizontalHeaderItem(column).setToolTip(title)  # a narrow column cuts it
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
         header = table.horizontalHeader()
@@ -145,9 +147,9 @@ class QueuePanel:
         metrics, letter = table.fontMetrics(), table.fontMetrics().averageCharWidth()
         widest = {
             POSITION: metrics.boundingRect("000").width() + ROOM,
-            CONFIDENCE: max(metrics.boundingRect(text).width() for text in (titles[CONFIDENCE], "100 %")) + 2 * ROOM,
+            CONFIDENCE: max(metrics.boundingRect(text).width() for text in (titles[CONFIDENCE], "100 %")) + ROOM + 4,
         }
-        for column, letters in enumerate((3, 10, 8, 8, 8, 6, 8)):
+        for column, letters in enumerate((3, 10, 8, 7, 7, 6, 7)):
             table.setColumnWidth(column, widest.get(column, letters * letter + ROOM))
         header.setSectionResizeMode(IMAGE, qt.QHeaderView.Stretch)
 
