@@ -76,9 +76,12 @@ class CaseNodes:
     def show_cells(self, title: str) -> None:
         """Name the segmentation after the case, and give it the image's geometry."""
         node = self.segmentation
+        if node is not None and node.GetDisplayNode() is None:
+            # Slicer can crash when a segmentation that has lost its display node gets another.
+            slicer.mrmlScene.RemoveNode(node)
+            node = None
         if node is None:
             node = self._add("cells", "vtkMRMLSegmentationNode")
-        if node.GetDisplayNode() is None:
             node.CreateDefaultDisplayNodes()
             # The grid view draws the cells; whoever wants Slicer to draw them, too, clicks on the eye.
             node.GetDisplayNode().SetVisibility(False)
