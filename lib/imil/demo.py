@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import requests
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -208,8 +210,10 @@ def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
         )
     try:
         url = f"http://{HOST}:{port}"
-        # Takes seconds, and is needed at the end: done while the other core starts the server.
-        importlib.import_module("imil.report")
+        # Takes seconds, and is needed at the end: done while the other core starts the server. In a thread of its own,
+        # because an import may swallow the exception of a signal that comes in its midst (what callbacks and C code
+        # raise is dropped), and signals come to the main thread.
+        threading.Thread(target=importlib.import_module, args=("imil.report",)).start()
         _wait_for(url, process, bar)
         yield url
     finally:
@@ -217,8 +221,6 @@ def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], bar: "_Bar") -> None:
-    import requests
-
     started = time.monotonic()
     while (waited := time.monotonic() - started) < SERVER_SECONDS:
         if process.poll() is not None:

@@ -66,13 +66,12 @@ def test_the_study_is_fresh_each_time_and_takes_only_images_from_the_sample(tmp_
         study.store.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_demo_leaves_no_server_behind(tmp_path, kind):
     process = start(tmp_path / "out")
     wait_for(lambda: "monailabel_app" in "".join(processes_on(tmp_path / "out" / "study")))
     process.send_signal(kind)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + kind
     assert "Traceback" not in output
     wait_for(lambda: not processes_on(tmp_path / "out"), seconds=10)
