@@ -4,7 +4,7 @@ One forward pass over the training set and one forward and backward pass over th
 models are first trained on the other folds, because a network that has memorised its training set mispredicts nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
 from imil.explain import heat_maps
 from imil.files import replacing
-from imil.outliers import folds, select
+from imil.outliers import Pick, folds, select
 from imil.store.records import QueuedCase
 from imil.training.engine import TrainingEngine
 
@@ -49,7 +49,7 @@ def build_queue(
     Returns:
         At most ``num_outliers`` cases.
     """
-    settings, data, classes = engine.settings, engine.train, engine.classes
+    settings, data = engine.settings, engine.train
     probabilities = engine.predict()
     selection = select(
         data.ids,
@@ -62,40 +62,50 @@ def build_queue(
         out_of_fold=out_of_fold,
         seed=settings.seed + engine.epoch,  # so that random rounds differ from one another
     )
-    if not selection.picks:
-        return Queue([], selection.message)
-    indices = [pick.index for pick in selection.picks]
-    shown = np.stack(
-        [
-            out_of_fold[pick.index]
-            if pick.reason == "out_of_fold" and out_of_fold is not None
-            else probabilities[pick.index]
-            for pick in selection.picks
-        ]
-    )
-    predicted = shown.argmax(axis=1)
+    shown = {
+        pick.index: out_of_fold[pick.index]
+        if pick.reason == "out_of_fold" and out_of_fold is not None
+        else probabilities[pick.index]
+        for pick in selection.picks
+    }
+    return Queue(queued_cases(engine, selection.picks, shown), selection.message)
+
+
+def queued_cases(
+    engine: TrainingEngine, picks: Sequence[Pick], probabilities: Mapping[int, npt.NDArray[np.float32]]
+) -> list[QueuedCase]:
+    """Cases as readers see them, with the heat maps of their predicted classes.
+
+    Args:
+        engine: a trained engine, for the heat maps.
+        picks: the cases by their index in its training data, in the order in which they're to be read.
+        probabilities: by that index, float32 (classes,), what is shown as predicted.
+    """
+    if not picks:
+        return []
+    settings, data, classes = engine.settings, engine.train, engine.classes
+    predicted = [int(probabilities[pick.index].argmax()) for pick in picks]
     maps = heat_maps(
         engine.network,
-        engine.images(indices),
-        torch.from_numpy(predicted),
+        engine.images([pick.index for pick in picks]),
+        torch.tensor(predicted),
         method=settings.heatmap,
         layer=settings.target_layer,
     )
-    cases = [
+    return [
         QueuedCase(
             case_id=data.ids[pick.index],
             label=classes[int(data.labels[pick.index])],
-            prediction=classes[int(predicted[position])],
-            confidence=float(shown[position].max()),
-            probabilities=tuple(float(value) for value in shown[position]),
+            prediction=classes[predicted[position]],
+            confidence=float(probabilities[pick.index].max()),
+            probabilities=tuple(float(value) for value in probabilities[pick.index]),
             reason=pick.reason,
             heatmap=maps.maps[position],
             method=settings.heatmap,
             layer=maps.layer,
         )
-        for position, pick in enumerate(selection.picks)
+        for position, pick in enumerate(picks)
     ]
-    return Queue(cases, selection.message)
 
 
 def out_of_fold_probabilities(

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -100,29 +100,19 @@ class LocalRounds:
             return None
         study = self._study
         run = study.store.run(entry.run)
-        path = study.image_path(entry.case_id)
-        image = images.read_image(path)
-        height, width = image.pixels.shape
-        lesion, lung = study_masks(study)(entry.case_id)
         return OpenCase(
             run=entry.run,
             round=entry.round,
             position=entry.position,
             total=entry.total,
-            case=ReaderCase(
-                id=entry.case_id,
-                image=grey_levels(image),
-                heatmap=study.store.heatmap(entry.run, entry.round, entry.case_id),
-                grid=Grid.square(run.settings["grid_size"], (height, width)),
-                label=entry.label,
-                prediction=entry.prediction,
-                confidence=entry.confidence,
-                probabilities=entry.probabilities,
-                classes=tuple(run.classes),
-                lesion_mask=lesion,
-                lung_mask=lung,
+            case=reader_case(
+                study,
+                entry,
+                study.store.heatmap(entry.run, entry.round, entry.case_id),
+                grid_size=run.settings["grid_size"],
+                classes=run.classes,
             ),
-            image_path=path,
+            image_path=study.image_path(entry.case_id),
         )
 
     def submit(self, opened: OpenCase, reading: Reading, *, seconds: float, key: str) -> Receipt:
@@ -142,6 +132,53 @@ class LocalRounds:
         )
         receipt = self._rounds.submit(answer, None)
         return Receipt(remaining=receipt.remaining, total=receipt.total)
+
+
+class Queued(Protocol):
+    """What is known of a queued case: `imil.store.QueueEntry` and `imil.store.records.QueuedCase` fit."""
+
+    @property
+    def case_id(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def prediction(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def probabilities(self) -> tuple[float, ...]: ...
+
+
+def reader_case(
+    study: Study, queued: Queued, heatmap: npt.NDArray[np.float32], *, grid_size: int, classes: Sequence[str]
+) -> ReaderCase:
+    """A queued case of a study as its readers see it; its image is read from the original file.
+
+    Args:
+        study: where the image and the masks are.
+        queued: the case.
+        heatmap: float32 in [0, 1], where the model looked.
+        grid_size: cells along each side.
+        classes: class names in the order of the probabilities.
+
+    Raises:
+        BadInput: if the image or a mask can't be read, or the image is too small for the grid.
+    """
+    image = images.read_image(study.image_path(queued.case_id))
+    lesion, lung = study_masks(study)(queued.case_id)
+    return ReaderCase(
+        id=queued.case_id,
+        image=grey_levels(image),
+        heatmap=heatmap,
+        grid=Grid.square(grid_size, (image.pixels.shape[0], image.pixels.shape[1])),
+        label=queued.label,
+        prediction=queued.prediction,
+        confidence=queued.confidence,
+        probabilities=queued.probabilities,
+        classes=tuple(classes),
+        lesion_mask=lesion,
+        lung_mask=lung,
+    )
 
 
 def study_masks(study: Study) -> Masks:
