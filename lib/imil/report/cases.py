@@ -1,7 +1,7 @@
 """The queued cases of a run: what was said about each, and its pictures before and after."""
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,17 @@ from imil.training.feedback import create_feedback_mode
 
 Pictures = dict[tuple[int, int], CasePictures]
 ANSWERED = (Action.GRID, Action.RELABEL, Action.EXCLUDE, Action.SKIP)
+
+
+class Answered(Protocol):
+    """The cells of an answer, see `imil.grid`."""
+
+    @property
+    def cells(self) -> tuple[int, ...]: ...
+    @property
+    def misleading(self) -> tuple[int, ...]: ...
+    @property
+    def grid_size(self) -> int: ...
 
 
 def gather_cases(
@@ -112,7 +123,7 @@ def _case_pictures(
     marked = event is not None and bool(event.cells or event.misleading)
     changed = None
     if event is not None and event.action == Action.GRID:
-        changed = _changed(run.settings["feedback"], grey, event)
+        changed = changed_image(run.settings["feedback"], grey, event)
     return CasePictures(
         image=grey,
         before=fit(before, size),
@@ -122,13 +133,13 @@ def _case_pictures(
     )
 
 
-def _changed(feedback: str, image: FloatArray, event: Event) -> FloatArray:
-    """The image as training sees it after this answer, at the size of the page."""
+def changed_image(feedback: str, image: FloatArray, answer: Answered) -> FloatArray:
+    """The image (rows, cols) in [0, 1] as training sees it after this answer."""
     data: dict[Hashable, Any] = {
         "image": image[None],
-        "cells": event.cells,
-        "misleading": event.misleading,
-        "grid_size": event.grid_size,
+        "cells": answer.cells,
+        "misleading": answer.misleading,
+        "grid_size": answer.grid_size,
     }
     changed: FloatArray = create_feedback_mode(feedback)(data)["image"].numpy()[0]
     return changed

@@ -1,5 +1,6 @@
 """Gathering what a report shows: from the store, and from the checkpoints' predictions on held-out cases."""
 
+import math
 import platform
 from collections import Counter
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def gather(study: Study, run_id: int | None = None) -> ReportData:
         "seconds": round(run.seconds, 1),
     }
     facts["summary"] = summary_sentences(facts)
-    return ReportData(_json_values(facts), evaluation, curves, pictures)
+    return ReportData(plain_values(facts), evaluation, curves, pictures)
 
 
 def versions() -> dict[str, str | None]:
@@ -142,14 +143,14 @@ def _counts(rounds: Sequence[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def _json_values(value: Any) -> Any:
-    """The same with plain types: tuples as lists, NaN and infinity as None."""
+def plain_values(value: Any) -> Any:
+    """The same with JSON's types: tuples and arrays as lists, NaN and infinity as None."""
     if isinstance(value, dict):
-        return {str(key): _json_values(entry) for key, entry in value.items()}
+        return {str(key): plain_values(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_values(entry) for entry in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    if isinstance(value, np.integer):
-        return int(value)
+        return [plain_values(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain_values(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return value

@@ -4,7 +4,7 @@ import base64
 import math
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from imil.report import figures, pictures
@@ -33,24 +33,33 @@ REASONS = {
 
 def render(data: ReportData) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("imil.report", "."),
+    return (
+        environment("imil.report")
+        .get_template("template.html.j2")
+        .render(
+            facts=data.facts,
+            metrics=METRICS,
+            titles=TITLES,
+            actions=ACTIONS,
+            reasons=REASONS,
+            figures=_figures(data),
+            rounds=_rounds(data),
+            colour_bar=data_uri(pictures.colour_bar_png(), "image/png"),
+        )
+    )
+
+
+def environment(package: str) -> Environment:
+    """Templates of a package, with the reports' style sheet ``base.css`` and the filter ``number``."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(name, ".") for name in dict.fromkeys((package, "imil.report"))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    return environment.get_template("template.html.j2").render(
-        facts=data.facts,
-        metrics=METRICS,
-        titles=TITLES,
-        actions=ACTIONS,
-        reasons=REASONS,
-        figures=_figures(data),
-        rounds=_rounds(data),
-        colour_bar=_uri(pictures.colour_bar_png(), "image/png"),
-    )
+    made.filters["number"] = number
+    return made
 
 
 def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
@@ -119,7 +128,7 @@ def _group(heading: str, caption: str, drawn: list[tuple[bytes, str]]) -> dict[s
         "heading": heading,
         "caption": caption,
         "wide": False,
-        "images": [{"uri": _uri(svg, "image/svg+xml"), "alt": alt} for svg, alt in drawn],
+        "images": [{"uri": data_uri(svg, "image/svg+xml"), "alt": alt} for svg, alt in drawn],
     }
 
 
@@ -151,8 +160,9 @@ def _case_pictures(case: dict[str, Any], images: CasePictures) -> list[dict[str,
     if images.after is not None:
         text = f"Heat map of {name} at the end, for class {case['after']['prediction']}"
         shown.append(("Heat map after", pictures.heat_jpeg(image, images.after), text))
-    return [{"title": title, "uri": _uri(content, "image/jpeg"), "alt": alt} for title, content, alt in shown]
+    return [{"title": title, "uri": data_uri(content, "image/jpeg"), "alt": alt} for title, content, alt in shown]
 
 
-def _uri(content: bytes, kind: str) -> Markup:
+def data_uri(content: bytes, kind: str) -> Markup:
+    """The content as a data URI of that media type, e.g. ``image/png``."""
     return Markup(f"data:{kind};base64,{base64.b64encode(content).decode()}")  # noqa: S704 - our own bytes, in base64
