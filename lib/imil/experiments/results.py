@@ -1,6 +1,6 @@
 """What the trainings of an experiment give, before anything is averaged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Outcome:
         results: by arm name, in the order of ``seeds``.
         left_out: by arm name, why it wasn't trained, as a sentence.
         agreement: of several readers, see `imil.metrics.agreement`; None for a single one.
+        splits: number of the study's cases by split.
     """
 
     experiment: str
@@ -129,3 +130,4 @@ class Outcome:
     versions: dict[str, str | None]
     seconds: float
     agreement: dict[str, Any] | None = None
+    splits: dict[str, int] = field(default_factory=dict)
