@@ -1,19 +1,17 @@
-"""What an answer must look like, and how several readers' answers to one case become one piece of feedback."""
+"""What an answer must look like."""
 
 import math
 import unicodedata
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
 from imil.grid import Grid
-from imil.store import Action, Answer, Event
+from imil.store import Action, Answer
 
 MAX_NAME = 100
 """Longest name of a reader, in characters."""
@@ -88,37 +86,6 @@ def check_cells(answer: Answer, mask: npt.NDArray[np.uint8] | None, grid: Grid) 
     if answer.action is Action.UNDO and (cells or misleading):
         raise BadInput(f"The action undo takes no cells, but lists {_cells(cells, misleading)}.")
     return replace(answer, cells=cells, misleading=misleading)
-
-
-def combine(answers: Sequence[Event]) -> CaseFeedback | None:
-    """One piece of feedback from all readers' answers to one case in one round, or None if all skipped it.
-
-    What happens to the case (its image is changed, it is excluded, or it gets this or that new label) is what most
-    readers chose; of equal numbers, what was chosen first. The cells are those of the readers who chose that: all that
-    any of them found to matter; misleading are those that one found misleading and none found to matter.
-
-    Args:
-        answers: the answers in effect, the oldest first; one for each reader.
-    """
-    votes = [answer for answer in answers if answer.action is not Action.SKIP]
-    if not votes:
-        return None
-    counts = Counter((answer.action, answer.new_label) for answer in votes)
-    # Of equal counts, max returns the first, and a Counter keeps the order in which its keys came.
-    action, new_label = max(counts, key=counts.__getitem__)
-    chosen = [answer for answer in votes if (answer.action, answer.new_label) == (action, new_label)]
-    if action is Action.EXCLUDE:
-        return CaseFeedback(case_id=chosen[0].case_id, action="exclude")
-    relevant = {cell for answer in chosen for cell in answer.cells}
-    wrong = {cell for answer in chosen for cell in answer.misleading} - relevant
-    return CaseFeedback(
-        case_id=chosen[0].case_id,
-        action="relabel" if action is Action.RELABEL else "grid",
-        grid_size=chosen[0].grid_size,
-        cells=tuple(sorted(relevant)),
-        misleading=tuple(sorted(wrong)),
-        new_label=new_label,
-    )
 
 
 def _check_rationale(rationale: str) -> None:

@@ -22,8 +22,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from imil.answers import check_cells, check_form, check_reader, combine
+from imil.answers import check_cells, check_form, check_reader
 from imil.casefeedback import CaseFeedback
+from imil.combination import Combination, combine_answers
 from imil.errors import BadInput, Conflict
 from imil.grid import Grid
 from imil.runstatus import Status, shown_run, status_of
@@ -202,15 +203,23 @@ class Rounds:
         Where a case was queued in several rounds, the last round that says anything about it counts. A closed round
         takes no more answers, so this never changes under a training run.
         """
-        by_case: dict[tuple[int, str], list[Event]] = defaultdict(list)
-        for event in self._store.effective(run_id, up_to_round, closed_only=True):
-            by_case[event.round, event.case_id].append(event)
         feedback: dict[str, CaseFeedback] = {}
-        for (_, case_id), events in sorted(by_case.items()):
-            combined = combine(events)
-            if combined is not None:
-                feedback[case_id] = combined
+        for combination in self.combinations(run_id, up_to_round).values():
+            feedback |= combination.feedback
         return feedback
+
+    def combinations(self, run_id: int, up_to_round: int | None = None) -> dict[int, Combination]:
+        """By its number, what the answers of each closed round come to, up to a round, itself included.
+
+        How several readers' cells are combined is the run's setting ``combine``.
+        """
+        by_round: dict[int, list[Event]] = defaultdict(list)
+        for event in self._store.effective(run_id, up_to_round, closed_only=True):
+            by_round[event.round].append(event)
+        if not by_round:
+            return {}
+        method = RunSettings(**self._store.run(run_id).settings).combine
+        return {number: combine_answers(events, method) for number, events in sorted(by_round.items())}
 
     # -- review ------------------------------------------------------------------------------------------------------
 

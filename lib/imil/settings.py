@@ -12,7 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from imil.errors import BadInput
 
 Fill = Literal["none", "least_confident", "out_of_fold"]
-Selection = Literal["highest_confidence", "random"]
+Selection = Literal["highest_confidence", "least_confident", "class_balanced", "out_of_fold", "random"]
+Combine = Literal["union", "intersection", "majority", "staple"]
+
+FEEDBACK = ("blackout", "cutout", "unedited")
+"""The feedback modes that come with IMIL; one that is added by `register_feedback` can be set too."""
 
 
 class RunSettings(BaseModel):
@@ -35,10 +39,32 @@ class RunSettings(BaseModel):
     ] = (70,)
     num_outliers: Annotated[int, Field(ge=1, le=100_000, description="Cases queued for a reader in each round.")] = 20
     grid_size: Annotated[int, Field(ge=1, le=64, description="Cells along each side of the feedback grid.")] = 4
-    feedback: Annotated[str, Field(description="Feedback mode: what is done with a reader's cells.")] = "blackout"
+    feedback: Annotated[
+        str,
+        Field(
+            description="What is done to a case with a reader's cells: all else black (the paper); or, as controls, a "
+            "random square black at each draw, or nothing.",
+            json_schema_extra={"enum": list(FEEDBACK)},
+        ),
+    ] = "blackout"
+    feedback_repeat: Annotated[
+        int, Field(ge=1, le=1000, description="How often a case with a reader's cells is drawn in an epoch.")
+    ] = 1
+    extra_draws: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Cases drawn once more, at random, in each epoch after the first of imil_epochs (a control).",
+        ),
+    ] = 0
     selection: Annotated[
         Selection,
-        Field(description="Which cases are queued: the most confident mispredictions, or random ones (a control)."),
+        Field(
+            description="Which cases are queued: the most confident mispredictions (the paper), the least confident "
+            "predictions, the hardest of each class in equal numbers, the mispredictions of models trained on the "
+            "other folds, or random ones (a control)."
+        ),
     ] = "highest_confidence"
     fill: Annotated[
         Fill,
@@ -47,7 +73,7 @@ class RunSettings(BaseModel):
             "confident cases, or the mispredictions of models trained on the other folds."
         ),
     ] = "none"
-    folds: Annotated[int, Field(ge=2, le=20, description="Number of folds for fill=out_of_fold.")] = 3
+    folds: Annotated[int, Field(ge=2, le=20, description="Number of folds for out_of_fold.")] = 3
     requeue: Annotated[bool, Field(description="Allow a case to be queued again in a later round of the run.")] = False
     heatmap: Annotated[str, Field(description="Heat-map method.")] = "gradcam"
     target_layer: Annotated[
@@ -68,13 +94,23 @@ class RunSettings(BaseModel):
         Field(description="Weights of the classes in the loss: equal, or inverse to share."),
     ] = "none"
     augmentation: Annotated[
-        Literal["none", "affine"],
-        Field(description="Random changes at each draw: none (the paper), or small rotations, shifts and zooms."),
+        Literal["none", "affine", "mixup", "cutmix", "cutout"],
+        Field(
+            description="Random changes at each draw: none (the paper's baseline and IMIL), small rotations, shifts "
+            "and zooms, or what the paper compares with."
+        ),
     ] = "none"
     amp: Annotated[bool, Field(description="Mixed precision (on a GPU).")] = False
     device: Annotated[str, Field(description="'auto' (a GPU if there is one), 'cpu', or a torch device.")] = "auto"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of everything random in the run.")] = 0
     readers_per_case: Annotated[int, Field(ge=1, le=20, description="Readers who must answer each case.")] = 1
+    combine: Annotated[
+        Combine,
+        Field(
+            description="How several readers' cells become one: those that any, all or at least half of them chose, or "
+            "by STAPLE, which weighs readers by how reliable they seem."
+        ),
+    ] = "union"
     lease_seconds: Annotated[
         int, Field(ge=10, le=86_400, description="Seconds a case stays reserved for the reader who took it.")
     ] = 900
@@ -92,6 +128,20 @@ class RunSettings(BaseModel):
                     f"(epochs is {self.epochs}, and at least one must follow the round)"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _fill_goes_with_selection(self) -> "RunSettings":
+        if self.fill == "out_of_fold" and self.selection != "highest_confidence":
+            raise ValueError(
+                f"The settings fill=out_of_fold and selection={self.selection} contradict each other: fill=out_of_fold "
+                "goes with selection=highest_confidence only; use fill=none or least_confident"
+            )
+        return self
+
+    @property
+    def needs_folds(self) -> bool:
+        """Whether a round needs predictions by models that were trained on the other folds."""
+        return "out_of_fold" in (self.selection, self.fill)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from imil.answers import check_cells, check_form, check_reader, combine
-from imil.casefeedback import CaseFeedback
+from imil.answers import check_cells, check_form, check_reader
 from imil.errors import BadInput
 from imil.grid import Grid
-from imil.store import Action, Answer, Event
+from imil.store import Action, Answer
 
 GRID = Grid.square(4, (10, 13))
 PLAIN = Answer("a.png", 1, 1, "ann", Action.GRID, cells=(1,), key="6f1c1e3e-8b0e-4f3b-9a63-0d8a1f0f9c11")
@@ -99,42 +96,3 @@ def test_impossible_cells_are_refused(changes: dict[str, object], mask: np.ndarr
 def test_other_actions_may_come_with_cells_or_without(action: Action) -> None:
     assert check_cells(replace(PLAIN, action=action, cells=()), GRID.mask(()), GRID).cells == ()
     assert check_cells(replace(PLAIN, action=action), None, GRID).cells == (1,)
-
-
-def event(number: int, action: Action = Action.GRID, cells=(), misleading=(), new_label: str = "") -> Event:
-    return Event("a.png", 1, 1, f"reader {number}", action, cells, misleading, new_label, id=number, grid_size=4)
-
-
-def test_one_readers_answer_is_the_feedback() -> None:
-    assert combine([event(1, cells=(1, 2), misleading=(3,))]) == CaseFeedback("a.png", "grid", 4, (1, 2), (3,), "")
-    assert combine([event(1, Action.EXCLUDE, cells=(1,))]) == CaseFeedback("a.png", "exclude")
-    relabel = event(1, Action.RELABEL, cells=(7,), new_label="tb")
-    assert combine([relabel]) == CaseFeedback("a.png", "relabel", 4, (7,), (), "tb")
-    assert combine([event(1, Action.SKIP)]) is None
-    assert combine([]) is None
-
-
-def test_several_readers_cells_are_joined() -> None:
-    found = combine([event(1, cells=(1,), misleading=(2, 3)), event(2, cells=(2, 5)), event(3, Action.SKIP)])
-    assert found == CaseFeedback("a.png", "grid", 4, (1, 2, 5), (3,), "")
-
-
-def test_the_majority_decides_and_of_equals_the_earlier() -> None:
-    grid, exclude = event(1, cells=(1,)), event(2, Action.EXCLUDE)
-    tb, other = event(3, Action.RELABEL, new_label="tb"), event(4, Action.RELABEL, new_label="other")
-    assert combine([grid, exclude]).action == "grid"
-    assert combine([exclude, grid]).action == "exclude"
-    assert combine([grid, exclude, event(5, Action.EXCLUDE)]).action == "exclude"
-    assert combine([grid, tb, other]).action == "grid"
-    assert combine([grid, other, tb, event(6, Action.RELABEL, cells=(9,), new_label="tb")]) == CaseFeedback(
-        "a.png", "relabel", 4, (9,), (), "tb"
-    )
-
-
-@given(
-    st.lists(st.tuples(st.sets(st.integers(0, 15), min_size=1), st.sets(st.integers(0, 15))), min_size=1, max_size=4)
-)
-def test_no_cell_is_both_after_combining(cells: list[tuple[set[int], set[int]]]) -> None:
-    found = combine([event(n, cells=tuple(a), misleading=tuple(b - a)) for n, (a, b) in enumerate(cells)])
-    assert set(found.cells) == set.union(*(a for a, _ in cells))
-    assert not set(found.cells) & set(found.misleading)

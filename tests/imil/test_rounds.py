@@ -469,12 +469,42 @@ def test_feedback_is_what_closed_rounds_say(study: Study, rounds: Rounds, review
     assert rounds.feedback(review.id, 0) == {}
 
 
-def test_several_readers_are_combined(study: Study, rounds: Rounds) -> None:
-    run = to_review(study, start(study, readers_per_case=2), count=1)
-    rounds.submit(answer(study, 0, cells=(1,), misleading=(2, 3)))
-    with pytest.raises(Conflict, match="0 of 1 cases"):
+@pytest.mark.parametrize(
+    ("combine", "cells"),
+    [
+        # Of two cases; of the first both readers chose cell 2, of the second they have nothing in common.
+        ("union", [((1, 2, 3), (4,)), ((5, 6), ())]),
+        ("intersection", [((2,), (4,)), None]),
+        ("majority", [((1, 2, 3), (4,)), ((5, 6), ())]),
+        ("staple", [((2,), (4,)), None]),
+    ],
+)
+def test_several_readers_are_combined_as_the_run_says(study: Study, rounds: Rounds, combine: str, cells: list) -> None:
+    run = to_review(study, start(study, readers_per_case=2, combine=combine), count=2)
+    rounds.submit(answer(study, 0, cells=(1, 2), misleading=(4,)))
+    rounds.submit(answer(study, 1, cells=(5,)))
+    with pytest.raises(Conflict, match="0 of 2 cases"):
         plan(rounds)
-    rounds.submit(answer(study, 0, reader="bob", cells=(2,)))
+    rounds.submit(answer(study, 0, reader="bob", cells=(2, 3), misleading=(4,)))
+    rounds.submit(answer(study, 1, reader="bob", cells=(6,)))
+    assert rounds.combinations(run.id) == {}  # not closed yet
     rounds.begin(plan(rounds))
-    (found,) = rounds.feedback(run.id).values()
-    assert (found.cells, found.misleading) == ((1, 2), (3,))
+    feedback = rounds.feedback(run.id)
+    ids = [case.id for case in study.cases[:2]]
+    found = [(feedback[case].cells, feedback[case].misleading) if case in feedback else None for case in ids]
+    assert found == cells
+    (combination,) = rounds.combinations(run.id).values()
+    assert combination.without_cells == tuple(case for case in ids if case not in feedback)
+
+
+def test_a_round_that_leaves_no_cell_of_a_case_says_nothing_about_it(study: Study, rounds: Rounds) -> None:
+    run = to_review(study, start(study, readers_per_case=2, combine="intersection"), count=1)
+    for reader in ("ann", "bob"):
+        rounds.submit(answer(study, 0, reader=reader, cells=(1,)))
+    rounds.begin(plan(rounds))
+    first = rounds.feedback(run.id)
+    to_review(study, run, epoch=7, count=1)
+    for reader, cell in (("ann", 2), ("bob", 3)):
+        rounds.submit(answer(study, 0, round=2, reader=reader, cells=(cell,)))
+    rounds.begin(plan(rounds))
+    assert rounds.feedback(run.id) == first != {}
