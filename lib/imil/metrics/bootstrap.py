@@ -1,42 +1,50 @@
 """Bootstrap intervals: patients are drawn with replacement, and every metric is computed again from each draw.
 
-A draw is a vector of weights (how often each case was drawn), so that all draws are computed together.
+`intervals`, `paired_intervals` and `roc_band` are for one model. Those with `mean_` are for several trainings of the
+same kind, one for each seed: in each draw every seed's metric is computed on the same patients, and their mean is
+taken. Their intervals say how sure the mean of these trainings is for other patients; what other seeds would give is
+not in them, see `imil.metrics.seeds`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imil.errors import BadInput
-from imil.metrics.calibration import BINS, bin_of, brier, ece, squared_errors, top_label
+from imil.metrics.calibration import brier, ece
 from imil.metrics.checks import checked, checked_binary
 from imil.metrics.classification import accuracy, auroc
-
-RESAMPLES = 1000
-LEVEL = 0.95
-_WEIGHTS_AT_ONCE = 4_000_000  # weights held together, which bounds the memory to some hundred MB
-
-_Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with its percentile bootstrap interval; `low` and `high` are NaN where no draw defines the metric."""
-
-    value: float
-    low: float
-    high: float
+from imil.metrics.draws import (
+    LEVEL,
+    RESAMPLES,
+    Floats,
+    Interval,
+    WeightedMetrics,
+    WeightedRoc,
+    interval,
+    mean_of_defined,
+    percentiles,
+    weights_of_draws,
+)
 
 
 @dataclass(frozen=True)
 class RocBand:
-    """Pointwise band of a ROC curve: `low` and `high` true-positive rate at each false-positive rate in `fpr`."""
+    """A ROC curve and its pointwise band: true-positive rates at each false-positive rate in `fpr`, all (points,).
 
-    fpr: _Floats
-    low: _Floats
-    high: _Floats
+    Attributes:
+        fpr: false-positive rates, evenly spaced from 0 to 1.
+        tpr: the curve itself (of several seeds: their mean), read off at these rates.
+        low, high: the band.
+    """
+
+    fpr: Floats
+    tpr: Floats
+    low: Floats
+    high: Floats
 
 
 def intervals(
@@ -63,10 +71,7 @@ def intervals(
     Raises:
         BadInput: see `imil.metrics`; a wrong number of patients, draws below 1, a level outside of (0, 1).
     """
-    matrix, truth = checked(probabilities, labels)
-    values = _values(matrix, truth)
-    draws = _draw_metrics([matrix], truth, patients, resamples, seed)[0]
-    return {name: _interval(values[name], draws[name], level) for name in values}
+    return mean_intervals([probabilities], labels, patients, resamples=resamples, level=level, seed=seed)
 
 
 def paired_intervals(
@@ -84,13 +89,90 @@ def paired_intervals(
     Both are computed on the same draws, so that what the cases share cancels out. Arguments and errors as for
     `intervals`.
     """
-    matrix, truth = checked(probabilities, labels)
-    other, _ = checked(baseline, labels)
-    values, other_values = _values(matrix, truth), _values(other, truth)
-    draws, other_draws = _draw_metrics([matrix, other], truth, patients, resamples, seed)
-    return {
-        name: _interval(values[name] - other_values[name], draws[name] - other_draws[name], level) for name in values
-    }
+    return mean_paired_intervals(
+        [probabilities], [baseline], labels, patients, resamples=resamples, level=level, seed=seed
+    )
+
+
+def mean_intervals(
+    models: Sequence[ArrayLike],
+    labels: ArrayLike,
+    patients: Sequence[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """As `intervals`, of the mean over `models`: probabilities (N, C) of one training for each seed.
+
+    Raises:
+        BadInput: as for `intervals`; no models.
+    """
+    values, draws = _per_seed(models, labels, patients, resamples, seed)
+    return _mean_intervals(values, draws, level)
+
+
+def mean_paired_intervals(
+    models: Sequence[ArrayLike],
+    baselines: Sequence[ArrayLike],
+    labels: ArrayLike,
+    patients: Sequence[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """As `paired_intervals`, of the mean over seeds of `models` minus `baselines`, which have the same seeds in order.
+
+    Raises:
+        BadInput: as for `intervals`; no models, or not as many baselines.
+    """
+    if len(models) != len(baselines):
+        raise BadInput(
+            f"There are {len(models)} models and {len(baselines)} baselines; a paired comparison needs one baseline "
+            "for each model, in the same order of seeds."
+        )
+    values, draws = _per_seed(models, labels, patients, resamples, seed)
+    others, other_draws = _per_seed(baselines, labels, patients, resamples, seed)
+    return _mean_intervals(
+        {name: values[name] - others[name] for name in values},
+        {name: draws[name] - other_draws[name] for name in draws},
+        level,
+    )
+
+
+def mean_value_intervals(
+    values: ArrayLike,
+    patients: Sequence[str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> Interval:
+    """The interval of the mean over seeds of the mean over cases of numbers that each case has.
+
+    The values are (seeds, M), e.g. the share of each heat map that lies inside of the lesion; for a paired comparison,
+    the differences case by case. A case whose number is NaN is left out of the mean of its seed, and a seed without
+    any number out of the mean over seeds. Other arguments as for `intervals`.
+
+    Raises:
+        BadInput: not (seeds, M) with at least one of each, infinite values; as for `intervals`.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 2 or 0 in numbers.shape:
+        raise BadInput(f"The values have shape {numbers.shape}; they must be (seeds, cases) with at least one of each.")
+    if np.isinf(numbers).any():
+        seed_of, case = np.argwhere(np.isinf(numbers))[0]
+        raise BadInput(f"The value of case {case} with seed number {seed_of} is infinite; it must be a number or NaN.")
+    cases = numbers.shape[1]
+    filled, defined = np.nan_to_num(numbers), (~np.isnan(numbers)).astype(np.float64)
+    means: list[Floats] = []
+    for weights in weights_of_draws(cases, patients, resamples, seed):
+        total = defined @ weights.T
+        sums = filled @ weights.T
+        means.append(mean_of_defined(np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)))
+    value = float(mean_of_defined(mean_of_defined(numbers.T)))
+    return interval(value, np.concatenate(means), level)
 
 
 def roc_band(
@@ -108,124 +190,69 @@ def roc_band(
     Each draw's curve is read off at those rates (straight lines between its points), and percentiles are taken there.
     With one class only all is NaN. Arguments and errors as for `intervals`.
     """
-    values, truth = checked_binary(scores, positive)
+    return mean_roc_band([scores], positive, patients, points=points, resamples=resamples, level=level, seed=seed)
+
+
+def mean_roc_band(
+    scores: Sequence[ArrayLike] | NDArray[np.floating[Any]],
+    positive: ArrayLike,
+    patients: Sequence[str] | None = None,
+    *,
+    points: int = 101,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> RocBand:
+    """As `roc_band`, of the mean curve of several seeds with the scores (seeds, N).
+
+    Curves are averaged vertically, that is at each false-positive rate (Fawcett, "An introduction to ROC analysis",
+    2006, section 8.2): in each draw first, so that the band is that of the mean curve.
+
+    Raises:
+        BadInput: as for `intervals`; no seeds, fewer than two points.
+    """
     if points < 2:
         raise BadInput(f"A ROC band of {points} points isn't possible; it needs at least 2.")
+    if not len(scores):
+        raise BadInput("There are no scores to draw a ROC band of; pass those of at least one seed.")
+    bounds = percentiles(level)
     grid = np.linspace(0, 1, points)
-    order = np.argsort(-values, kind="stable")
-    last_of_score = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)
-    rates: list[_Floats] = []
-    for weights in _weights(len(values), patients, resamples, seed):
-        ranked = weights[:, order]
-        hits = np.cumsum(ranked * truth[order], axis=1)[:, last_of_score]
-        misses = np.cumsum(ranked * ~truth[order], axis=1)[:, last_of_score]
-        both = (hits[:, -1] > 0) & (misses[:, -1] > 0)
-        rates.extend(
-            np.interp(grid, np.append(0, miss / miss[-1]), np.append(0, hit / hit[-1]))
-            for hit, miss in zip(hits[both], misses[both], strict=True)
-        )
-    if not rates:
-        nothing = np.full(points, np.nan)
-        return RocBand(grid, nothing, nothing.copy())
-    low, high = np.percentile(np.asarray(rates), _percentiles(level), axis=0)
-    return RocBand(grid, low, high)
+    pairs = [checked_binary(one, positive) for one in scores]
+    curves = [WeightedRoc(values, truth, grid) for values, truth in pairs]
+    cases = len(pairs[0][0])
+
+    def mean_rates(weights: Floats) -> Floats:
+        return np.mean([curve(weights) for curve in curves], axis=0)
+
+    (tpr,) = mean_rates(np.ones((1, cases)))
+    rates = np.concatenate([mean_rates(weights) for weights in weights_of_draws(cases, patients, resamples, seed)])
+    defined = rates[~np.isnan(rates[:, 0])]
+    low, high = np.percentile(defined, bounds, axis=0) if len(defined) else np.full((2, points), np.nan)
+    return RocBand(grid, tpr, low, high)
 
 
-def _values(matrix: _Floats, truth: NDArray[np.int64]) -> dict[str, float]:
-    return {
-        "accuracy": accuracy(matrix, truth),
-        "auroc": auroc(matrix, truth),
-        "ece": ece(matrix, truth),
-        "brier": brier(matrix, truth),
+def _per_seed(
+    models: Sequence[ArrayLike], labels: ArrayLike, patients: Sequence[str] | None, resamples: int, seed: int
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """By metric, its value for each model (seeds,) and in each draw (seeds, resamples)."""
+    if not len(models):
+        raise BadInput("There are no models to compute intervals of; pass the probabilities of at least one.")
+    matrices, truths = zip(*(checked(model, labels) for model in models), strict=True)
+    prepared = [WeightedMetrics(matrix, truths[0]) for matrix in matrices]
+    blocks = [
+        [model(weights) for model in prepared]
+        for weights in weights_of_draws(len(truths[0]), patients, resamples, seed)
+    ]
+    metrics = {"accuracy": accuracy, "auroc": auroc, "ece": ece, "brier": brier}
+    values = {name: np.array([metric(matrix, truths[0]) for matrix in matrices]) for name, metric in metrics.items()}
+    draws = {
+        name: np.concatenate([np.stack([entry[name] for entry in block]) for block in blocks], axis=1)
+        for name in metrics
     }
+    return values, draws
 
 
-def _draw_metrics(
-    models: list[_Floats], truth: NDArray[np.int64], patients: Sequence[str] | None, resamples: int, seed: int
-) -> list[dict[str, _Floats]]:
-    """For each model, each metric in each draw (resamples,)."""
-    parts: list[list[dict[str, _Floats]]] = [[] for _ in models]
-    prepared = [_Prepared(matrix, truth) for matrix in models]
-    for weights in _weights(len(truth), patients, resamples, seed):
-        for part, model in zip(parts, prepared, strict=True):
-            part.append(model.metrics(weights))
-    return [{name: np.concatenate([entry[name] for entry in part]) for name in part[0]} for part in parts]
-
-
-class _Prepared:
-    """What every draw shares: who is right, in which bin, and in which order of scores."""
-
-    def __init__(self, matrix: _Floats, truth: NDArray[np.int64]) -> None:
-        confidence, correct = top_label(matrix, truth)
-        in_bin = np.eye(BINS)[bin_of(confidence, BINS)]
-        self._correct = correct
-        self._errors = squared_errors(matrix, truth)
-        self._gap_by_bin = in_bin * (correct - confidence)[:, None]
-        classes = matrix.shape[1]
-        columns = [1] if classes == 2 else range(classes)
-        self._curves = [_Ranked(matrix[:, column], truth == column) for column in columns]
-
-    def metrics(self, weights: _Floats) -> dict[str, _Floats]:
-        """Each metric (draws,) for the weights (draws, N)."""
-        total = weights.sum(axis=1)
-        areas = np.stack([curve.areas(weights) for curve in self._curves])
-        defined = ~np.isnan(areas)
-        count = defined.sum(axis=0)
-        return {
-            "accuracy": weights @ self._correct / total,
-            "auroc": np.where(count > 0, np.where(defined, areas, 0).sum(axis=0) / np.maximum(count, 1), np.nan),
-            # n_b * (acc(b) - conf(b)) is the sum of (correct - confidence) over the bin
-            "ece": np.abs(weights @ self._gap_by_bin).sum(axis=1) / total,
-            "brier": weights @ self._errors / total,
-        }
-
-
-class _Ranked:
-    """Scores in rising order, in groups of equal ones."""
-
-    def __init__(self, scores: _Floats, positive: NDArray[np.bool_]) -> None:
-        self._order = np.argsort(scores, kind="stable")
-        ranked = scores[self._order]
-        self._positive = positive[self._order].astype(np.float64)
-        self._starts = np.append(0, np.flatnonzero(np.diff(ranked)) + 1)
-
-    def areas(self, weights: _Floats) -> _Floats:
-        """Area under the ROC curve (draws,) for the weights (draws, N); NaN where a draw has one class only."""
-        ranked = weights[:, self._order]
-        positives = np.add.reduceat(ranked * self._positive, self._starts, axis=1)
-        negatives = np.add.reduceat(ranked * (1 - self._positive), self._starts, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives / 2
-        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-        won = (positives * below).sum(axis=1)
-        return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-
-
-def _weights(cases: int, patients: Sequence[str] | None, resamples: int, seed: int) -> Iterator[_Floats]:
-    """How often each case is drawn, (draws, cases), in blocks of draws."""
-    if resamples < 1:
-        raise BadInput(f"The number of bootstrap draws is {resamples}; it must be at least 1.")
-    if patients is not None and len(patients) != cases:
-        raise BadInput(f"There are {len(patients)} patients for {cases} cases; pass one for each case.")
-    group = np.arange(cases) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
-    groups = int(group.max()) + 1
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _WEIGHTS_AT_ONCE // cases)
-    for start in range(0, resamples, at_once):
-        draws = min(at_once, resamples - start)
-        drawn = generator.integers(groups, size=(draws, groups)) + groups * np.arange(draws)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=draws * groups).reshape(draws, groups)
-        yield counts[:, group].astype(np.float64)
-
-
-def _interval(value: float, draws: _Floats, level: float) -> Interval:
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(defined, _percentiles(level))
-    return Interval(value, float(low), float(high))
-
-
-def _percentiles(level: float) -> list[float]:
-    if not 0 < level < 1:
-        raise BadInput(f"The level of an interval is {level}; it must lie between 0 and 1, e.g. 0.95.")
-    return [50 * (1 - level), 50 * (1 + level)]
+def _mean_intervals(values: dict[str, Floats], draws: dict[str, Floats], level: float) -> dict[str, Interval]:
+    return {
+        name: interval(float(mean_of_defined(values[name])), mean_of_defined(draws[name]), level) for name in values
+    }

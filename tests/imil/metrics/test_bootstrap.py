@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from imil.errors import BadInput
-from imil.metrics import bootstrap, intervals, paired_intervals, roc_band, roc_curve, summary
+from imil.metrics import draws as drawing
+from imil.metrics import intervals, paired_intervals, roc_band, roc_curve, summary
 
 NAMES = ("accuracy", "auroc", "ece", "brier")
 
@@ -28,7 +29,7 @@ def test_draws_equal_a_plain_loop(classes, grouped):
     probabilities, labels = cases(classes=classes)
     patients = [f"p{index // 3}" for index in range(len(labels))] if grouped else None
     draws = []
-    for weights in bootstrap._weights(len(labels), patients, 50, 4):
+    for weights in drawing.weights_of_draws(len(labels), patients, 50, 4):
         for row in weights.astype(int):
             chosen = np.repeat(np.arange(len(labels)), row)
             draws.append(summary(probabilities[chosen], labels[chosen]))
@@ -43,7 +44,7 @@ def test_draws_equal_a_plain_loop(classes, grouped):
 
 def test_patients_are_drawn_whole():
     patients = ["a", "b", "a", "c", "c", "c"]
-    (weights,) = bootstrap._weights(6, patients, 200, 0)
+    (weights,) = drawing.weights_of_draws(6, patients, 200, 0)
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, [3]] == weights[:, 3:]).all()
     # Three patients a draw
@@ -55,8 +56,8 @@ def test_blocks_of_draws_and_seeds(monkeypatch):
     first = intervals(probabilities, labels, resamples=40, seed=1)
     assert intervals(probabilities, labels, resamples=40, seed=1) == first
     assert intervals(probabilities, labels, resamples=40, seed=2) != first
-    monkeypatch.setattr(bootstrap, "_WEIGHTS_AT_ONCE", 7 * len(labels))
-    blocks = list(bootstrap._weights(len(labels), None, 40, 1))
+    monkeypatch.setattr(drawing, "_WEIGHTS_AT_ONCE", 7 * len(labels))
+    blocks = list(drawing.weights_of_draws(len(labels), None, 40, 1))
     assert [len(block) for block in blocks] == [7, 7, 7, 7, 7, 5]
 
 
@@ -100,7 +101,7 @@ def test_roc_band_equals_a_plain_loop():
     probabilities, labels = cases()
     scores = probabilities[:, 1]
     curves = []
-    for weights in bootstrap._weights(len(labels), None, 30, 2):
+    for weights in drawing.weights_of_draws(len(labels), None, 30, 2):
         for row in weights.astype(int):
             chosen = np.repeat(np.arange(len(labels)), row)
             curve = roc_curve(scores[chosen], labels[chosen])
