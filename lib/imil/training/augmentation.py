@@ -1,10 +1,11 @@
-"""Random changes to the images of a training batch, by name.
+"""Random changes to the single images of a training batch, by name. For pairs of images see `imil.training.mixing`.
 
 An augmentation gets its random numbers from outside, one row for each case, so that what happens to a case in an epoch
 depends on neither the batch it is in nor on what else the process does.
 """
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -59,7 +60,49 @@ class Affine:
         return functional.grid_sample(images, positions, padding_mode="reflection", align_corners=False)
 
 
-AUGMENTATIONS: dict[str, type[Affine]] = {"affine": Affine}
+class CutOut:
+    """A square of zeros at a random place of each image (DeVries and Taylor 2017, section 3).
+
+    The square's centre is any pixel, all equally likely, and what would lie outside the image is cut off, as in the
+    paper. Zero is black here: images are in [0, 1], as in Rao et al. (section 3.2, "zero-masking"). DeVries and Taylor
+    fill in after normalisation, where zero is the mean grey.
+
+    MONAI's CutOut draws the square's size anew each time, and one corner for a whole batch; timm's RandomErasing has
+    random sizes and never cuts a square off.
+
+    Args:
+        share: the square's side as a share of the image's side; 50 of 224 pixels in Rao et al. (section 3.3.3).
+    """
+
+    draws = 2
+
+    def __init__(self, share: float = 50 / 224) -> None:
+        self.share = share
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        rows, cols = images.shape[-2:]
+        centres = (draws.to(images.device) * torch.tensor([rows, cols], device=images.device)).long()
+        return images.masked_fill(squares(centres, self.side(rows, cols), rows, cols)[:, None], 0.0)
+
+    def side(self, rows: int, cols: int) -> int:
+        """The square's side in pixels, at least 1; by the shorter side of an image that isn't square."""
+        return max(1, round(self.share * min(rows, cols)))
+
+
+def squares(centres: Tensor, side: int, rows: int, cols: int) -> Tensor:
+    """Masks, bool (B, rows, cols), of squares around ``centres`` (int64 (B, 2): row, column), cut off at the border.
+
+    A square of even side has its centre below and right of its middle.
+    """
+    first = centres - side // 2
+    inside = [
+        (positions >= first[:, axis, None]) & (positions < first[:, axis, None] + side)
+        for axis, positions in enumerate(torch.arange(length, device=centres.device) for length in (rows, cols))
+    ]
+    return inside[0][:, :, None] & inside[1][:, None, :]
+
+
+AUGMENTATIONS: dict[str, Callable[[], Augmentation]] = {"affine": Affine, "cutout": CutOut}
 
 
 def create_augmentation(name: str) -> Augmentation | None:

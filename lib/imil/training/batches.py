@@ -2,12 +2,13 @@
 
 The order of an epoch depends on the run's seed and the epoch's number alone, and so do the random numbers of the
 augmentation, case by case. A run that is resumed at an epoch's start therefore needs no sampler state, and a run with
-feedback sees the cases in the same order as one without (less the excluded ones).
+feedback sees the cases in the same order as one without (less the excluded ones, and with further draws in between).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from itertools import pairwise
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,22 +20,31 @@ from imil.errors import BadInput
 if TYPE_CHECKING:
     from imil.training.augmentation import Augmentation
     from imil.training.feedback import AppliedFeedback
+    from imil.training.mixing import Mixing
 
-ORDER_STREAM, AUGMENTATION_STREAM, TORCH_STREAM = range(3)
-"""Which random numbers of an epoch: the order of the cases, the augmentation, torch's global generator."""
+ORDER_STREAM, AUGMENTATION_STREAM, TORCH_STREAM, FEEDBACK_STREAM, MIXING_STREAM, FURTHER_STREAM = range(6)
+"""Which random numbers of an epoch: the order of the cases, the augmentation, torch's global generator, the feedback
+mode, the mixing of images, which cases are drawn further and where."""
 
 
 class Batch(TypedDict):
-    """``image`` float32 (B, 1, S, S), normalised; ``label`` and ``index`` int64 (B,); index points into the data."""
+    """``image`` float32 (B, 1, S, S), normalised; ``label`` and ``index`` int64 (B,); index points into the data.
+
+    Where images are mixed, ``target``, float32 (B, classes), is what to train with: the share of each class.
+    """
 
     image: Tensor
     label: Tensor
     index: Tensor
+    target: NotRequired[Tensor]
 
 
-def epoch_seed(seed: int, epoch: int, stream: int) -> int:
-    """A seed below 2**63 for one stream of random numbers of one epoch; the same on every machine."""
-    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]) >> 1
+def epoch_seed(seed: int, epoch: int, stream: int, *number: int) -> int:
+    """A seed below 2**63 for one stream of random numbers of one epoch; the same on every machine.
+
+    ``number`` tells apart the parts of an epoch that have random numbers of their own, such as its batches.
+    """
+    return int(np.random.SeedSequence([seed, epoch, stream, *number]).generate_state(1, np.uint64)[0]) >> 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,9 @@ class Batches:
     normalisation. Excluded cases are left out. A single case left over for the last batch joins the one before it,
     because batch normalisation can't train on one value per channel.
 
+    Further draws of cases are put at random places among the others, which keep their order. Each draw of a case has
+    random numbers of its own.
+
     Args:
         data: the cases.
         batch_size: cases in a batch.
@@ -105,8 +118,15 @@ class Batches:
         shuffle: a new order each epoch; otherwise the data's own order.
         mean, std: normalisation of pixels in [0, 1].
         feedback: the changes to make, or None.
-        augmentation: random changes to make, or None.
+        augmentation: random changes to make to each image, or None.
+        mixing: mixes the images of a batch in pairs, after the augmentation; or None.
+        repeat: how often a case is drawn whose image has feedback.
+        extra: number of further draws, each of any case that isn't excluded. Without ``shuffle`` there are no further
+            draws.
         device: where the tensors go.
+
+    Attributes:
+        order: int64, the index of the case at each place of the epoch.
     """
 
     def __init__(
@@ -121,45 +141,74 @@ class Batches:
         shuffle: bool = True,
         feedback: "AppliedFeedback | None" = None,
         augmentation: "Augmentation | None" = None,
+        mixing: "Mixing | None" = None,
+        repeat: int = 1,
+        extra: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
         self.data = data
         self.mean, self.std = mean, std
         self.feedback = feedback
         self.augmentation = augmentation
+        self.mixing = mixing
         self.device = torch.device(device)
+        self._seed, self._epoch = seed, epoch
+        kept = np.arange(len(data))
+        if shuffle:
+            kept = np.random.default_rng(epoch_seed(seed, epoch, ORDER_STREAM)).permutation(len(data))
+        if feedback is not None:
+            kept = kept[feedback.kept[kept]]
+        # A draw has a number: below len(data) that of its case, from there on its place among the further draws.
+        self._case_of, self._order = np.arange(len(data)), kept
+        if shuffle and (repeat > 1 or extra):
+            self._add_further_draws(kept, repeat, extra)
+        self.order = self._case_of[self._order]
         self._draws: Tensor | None = None
         if augmentation is not None:
             generator = np.random.default_rng(epoch_seed(seed, epoch, AUGMENTATION_STREAM))
-            self._draws = torch.from_numpy(generator.random((len(data), augmentation.draws), np.float32))
-        self.order = np.arange(len(data))
-        if shuffle:
-            self.order = np.random.default_rng(epoch_seed(seed, epoch, ORDER_STREAM)).permutation(len(data))
-        if feedback is not None:
-            self.order = self.order[feedback.kept[self.order]]
+            self._draws = torch.from_numpy(generator.random((len(self._case_of), augmentation.draws), np.float32))
         self._edges = batch_edges(len(self.order), batch_size)
+
+    def _add_further_draws(self, kept: npt.NDArray[np.int64], repeat: int, extra: int) -> None:
+        generator = np.random.default_rng(epoch_seed(self._seed, self._epoch, FURTHER_STREAM))
+        fed_back = np.flatnonzero(self.feedback.changes_image) if self.feedback is not None else kept[:0]
+        further = np.concatenate([np.tile(fed_back, repeat - 1), generator.choice(kept, extra)])
+        numbers = len(self._case_of) + generator.permutation(len(further))
+        self._case_of = np.concatenate([self._case_of, further])
+        self._order = np.insert(kept, generator.integers(0, len(kept) + 1, len(further)), numbers)
 
     def __len__(self) -> int:
         return len(self._edges) - 1
 
     def __iter__(self) -> Iterator[Batch]:
-        for start, end in zip(self._edges, self._edges[1:], strict=False):
-            yield self._batch(self.order[start:end])
+        for number, (start, end) in enumerate(pairwise(self._edges)):
+            yield self._batch(number, self._order[start:end])
 
-    def _batch(self, indices: npt.NDArray[np.int64]) -> Batch:
+    def _batch(self, number: int, draws: npt.NDArray[np.int64]) -> Batch:
+        indices = self._case_of[draws]
         gathered = torch.from_numpy(np.asarray(self.data.pixels[self.data.rows[indices]]))
         labels = self.data.labels if self.feedback is None else self.feedback.labels
         images = self._to_device(gathered).to(torch.float32).div_(255.0).unsqueeze_(1)
         if self.feedback is not None:
             for position in np.flatnonzero(self.feedback.changes_image[indices]):
-                images[position] = self.feedback.change(int(indices[position]), images[position])
+                images[position] = self._changed(int(draws[position]), images[position])
         if self.augmentation is not None and self._draws is not None:
-            images = self.augmentation(images, self._draws[indices].to(self.device))
-        return {
-            "image": images.sub_(self.mean).div_(self.std),
+            images = self.augmentation(images, self._draws[draws].to(self.device))
+        batch: Batch = {
+            "image": images,
             "label": self._to_device(torch.from_numpy(labels[indices])),
             "index": torch.from_numpy(indices),
         }
+        if self.mixing is not None:
+            seed = epoch_seed(self._seed, self._epoch, MIXING_STREAM, number)
+            batch["image"], batch["target"] = self.mixing(images, batch["label"], seed)
+        batch["image"].sub_(self.mean).div_(self.std)
+        return batch
+
+    def _changed(self, draw: int, image: Tensor) -> Tensor:
+        assert self.feedback is not None
+        generator = np.random.default_rng(epoch_seed(self._seed, self._epoch, FEEDBACK_STREAM, draw))
+        return self.feedback.change(int(self._case_of[draw]), image, generator)
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cuda":

@@ -15,9 +15,9 @@ How the orchestrator uses it::
 
 `on_epoch` gets an `EpochResult` after each epoch, when the engine's state is that of the finished epoch.
 
-Epoch n is a pure function of the state after epoch n - 1: order, augmentation and dropout draw from generators seeded
-by (seed, epoch). So a run that is stopped and resumed ends, on a CPU with the same number of threads, with the same
-bits as one that never was.
+Epoch n is a pure function of the state after epoch n - 1: all that is random (order, augmentation, mixing, feedback
+mode, dropout) draws from generators seeded by (seed, epoch). So a run that is stopped and resumed ends, on a CPU with
+the same number of threads, with the same bits as one that never was.
 """
 
 import logging
@@ -38,9 +38,10 @@ from imil.networks import create_network, normalisation
 from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.augmentation import create_augmentation
-from imil.training.batches import TORCH_STREAM, Batch, Batches, TrainingData, batch_edges, epoch_seed
+from imil.training.batches import TORCH_STREAM, Batch, Batches, TrainingData, epoch_seed
 from imil.training.checkpoints import weights_sha256
 from imil.training.feedback import AppliedFeedback, create_feedback_mode
+from imil.training.mixing import MIXINGS, TargetLoss
 from imil.training.optimisation import choose_device, create_optimizer, learning_rate_factor
 from imil.training.results import EpochResult, RunningEpoch, SplitResult, diverged, softmax, split_result
 
@@ -83,7 +84,9 @@ class TrainingEngine:
             _check_data(data, settings, self.classes)
         self.device = choose_device(settings.device)
         self._mode = create_feedback_mode(settings.feedback)
-        self._augmentation = create_augmentation(settings.augmentation)
+        mixes = settings.augmentation in MIXINGS
+        self._mixing = MIXINGS[settings.augmentation](len(self.classes)) if mixes else None
+        self._augmentation = None if mixes else create_augmentation(settings.augmentation)
         self._feedback: AppliedFeedback | None = None
         self._mean, self._std = normalisation(settings.network, settings.pretrained)
         torch.manual_seed(epoch_seed(settings.seed, 0, TORCH_STREAM))
@@ -135,9 +138,20 @@ class TrainingEngine:
                 f"The checkpoint was trained with the feedback of round {self._saved_cursor}, but only that of round "
                 f"{self.feedback_cursor} has been set; set it again before training on."
             )
-        if until_epoch <= self.epoch:
-            return
-        loss = nn.CrossEntropyLoss(weight=self._class_weights())
+        while self.epoch < until_epoch:
+            self._fit_stretch(self._end_of_stretch(until_epoch), on_epoch)
+
+    def _end_of_stretch(self, until_epoch: int) -> int:
+        """Up to where all epochs have the same number of batches, which an ignite engine takes for granted."""
+        change = self._extra_draws_start()
+        return change if self.epoch < change < until_epoch else until_epoch
+
+    def _extra_draws_start(self) -> int:
+        """The epoch after which there are ``extra_draws``."""
+        return self.settings.imil_epochs[0] if self.settings.imil_epochs else self.settings.epochs
+
+    def _fit_stretch(self, until_epoch: int, on_epoch: Callable[[EpochResult], None] | None) -> None:
+        loss = TargetLoss(weight=self._class_weights())
         trainer = self._create_trainer(until_epoch, loss)
         progress = RunningEpoch()
 
@@ -164,7 +178,7 @@ class TrainingEngine:
         trainer.run()
 
     def _create_trainer(self, until_epoch: int, loss: nn.CrossEntropyLoss) -> "_Trainer":
-        loader = _EpochLoader(self)
+        loader = _EpochLoader(self, self.epoch + 1)
         trainer = _Trainer(
             device=self.device,
             max_epochs=until_epoch,
@@ -172,6 +186,7 @@ class TrainingEngine:
             network=self.network,
             optimizer=self.optimizer,
             loss_function=loss,
+            prepare_batch=_images_and_targets,
             amp=self._scaler is not None,
             accumulation_steps=self.settings.accumulate,
             decollate=False,
@@ -186,7 +201,10 @@ class TrainingEngine:
         return trainer
 
     def _class_weights(self) -> Tensor | None:
-        """Inverse to each class's share of the cases trained on; a class without a case has weight 0."""
+        """Inverse to each class's share of the cases trained on; a class without a case has weight 0.
+
+        A case counts once, by its own label: however often it's drawn, and whatever it's mixed with.
+        """
         if self.settings.class_weights == "none":
             return None
         labels = self.train.labels
@@ -206,12 +224,11 @@ class TrainingEngine:
             std=self._std,
             feedback=self._feedback,
             augmentation=self._augmentation,
+            mixing=self._mixing,
+            repeat=self.settings.feedback_repeat,
+            extra=self.settings.extra_draws if epoch > self._extra_draws_start() else 0,
             device=self.device,
         )
-
-    def _num_batches(self) -> int:
-        count = len(self.train) if self._feedback is None else int(self._feedback.kept.sum())
-        return len(batch_edges(count, self.settings.batch_size)) - 1
 
     # -- prediction ----------------------------------------------------------------------------------------------------
 
@@ -325,19 +342,28 @@ class _Trainer(SupervisedTrainer):
 
 
 class _EpochLoader:
-    """What ignite iterates: at each pass the batches of the trainer's present epoch."""
+    """What ignite iterates: at each pass the batches of the trainer's present epoch.
+
+    Its length is that of the epoch ``first``: all epochs of a stretch have the same.
+    """
 
     trainer: _Trainer
 
-    def __init__(self, engine: TrainingEngine) -> None:
+    def __init__(self, engine: TrainingEngine, first: int) -> None:
         self._engine = engine
+        self._length = len(engine._epoch_batches(first))
 
     def __len__(self) -> int:
-        return self._engine._num_batches()
+        return self._length
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator, so the epoch is read when ignite asks for the first batch, not when it makes the iterator.
         yield from self._engine._epoch_batches(self.trainer.state.epoch)
+
+
+def _images_and_targets(batch: Batch, device: torch.device, non_blocking: bool, **others: Any) -> tuple[Tensor, Tensor]:
+    """What MONAI's trainer takes from a batch, which is on the device already."""
+    return batch["image"], batch.get("target", batch["label"])
 
 
 def _check_data(data: TrainingData, settings: RunSettings, classes: Sequence[str]) -> None:

@@ -20,6 +20,9 @@ class FeedbackDataset(Dataset[Any]):
     The number of items stays the same, so that every sampler works: in the place of an excluded case stands the next
     case of the same class that isn't excluded (of any class if there is none).
 
+    A mode that draws random numbers gets them from torch's global ones, see `imil.training.feedback.FeedbackMode`: with
+    workers they differ by worker and epoch, and `torch.manual_seed` makes a training repeatable.
+
     Args:
         dataset: map-style; items are sequences ``(image, label, ...)`` or dictionaries.
         mode: what is done to an image.
@@ -107,7 +110,8 @@ class FeedbackDataset(Dataset[Any]):
             BadInput: if the cells or the new label are impossible, or every case would be excluded. Nothing is changed.
         """
         if feedback.action == "grid":
-            self._changed(self._dataset[index], feedback, index)  # made once, to find impossible cells here and now
+            # Made once, to find impossible cells here and now. The generator leaves torch's random numbers alone.
+            self._changed(self._dataset[index], feedback, index, np.random.default_rng(0))
         if feedback.action == "relabel" and feedback.new_label not in classes:
             raise BadInput(f"The new label {feedback.new_label!r} isn't a class; there are {', '.join(classes)}.")
         labels = self.labels
@@ -140,7 +144,7 @@ class FeedbackDataset(Dataset[Any]):
                 f"(image, label) or a dictionary with {self._keys[0]!r} and {self._keys[1]!r}."
             ) from error
 
-    def _changed(self, item: Any, feedback: CaseFeedback, index: int) -> Any:
+    def _changed(self, item: Any, feedback: CaseFeedback, index: int, random: np.random.Generator | None = None) -> Any:
         """A changed copy of the item, of the same kind."""
         image, label = self._parts(item)
         if feedback.action == "grid":
@@ -149,6 +153,7 @@ class FeedbackDataset(Dataset[Any]):
                 "cells": feedback.cells,
                 "misleading": feedback.misleading,
                 "grid_size": feedback.grid_size,
+                "random": random,
             }
             changed = self._mode(data)["image"]
             image = changed.numpy() if isinstance(image, np.ndarray) else changed

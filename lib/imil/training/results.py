@@ -30,7 +30,9 @@ class EpochResult:
     """One finished epoch.
 
     ``metrics["train"]`` comes from the training batches as they went by, changed images and all; the other splits are
-    predicted after the epoch. ``lr`` is the learning rate the epoch was trained with, ``images`` the number of cases.
+    predicted after the epoch. Where labels were mixed (MixUp, CutMix), the training metrics are measured against the
+    class with the largest share of the image; the loss is that of the mixed labels. ``lr`` is the learning rate the
+    epoch was trained with, ``images`` the number of images that were drawn.
     """
 
     epoch: int
@@ -55,8 +57,9 @@ class RunningEpoch:
         self._started = time.perf_counter()
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
+        """Args: logits (B, C); class indices (B,), or shares of the classes (B, C); mean loss, a scalar."""
         self._logits.append(logits.detach())
-        self._labels.append(labels)
+        self._labels.append(labels if labels.ndim == 1 else labels.argmax(dim=1))
         self._losses.append(loss.detach() * len(labels))
         self.images += len(labels)
 

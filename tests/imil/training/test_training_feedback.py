@@ -80,7 +80,7 @@ def test_bad_input_is_refused(changes, message):
 def test_modes_join_by_name():
     @register_feedback("halve_for_test")
     class Halved(FeedbackMode):
-        def change(self, image, grid, cells, misleading):
+        def change(self, image, grid, cells, misleading, random):
             return image / 2
 
     try:
