@@ -30,7 +30,7 @@ class GradCAM:
     ) -> tuple[Tensor, Tensor]:
         """Raw maps (B, h, w) at the resolution of the layer, at least 0, and the classes (B,) they explain."""
         logits, activation = forward_from_leaf(network, images, layer)
-        classes = _classes(logits, classes)
+        classes = explained_classes(logits, classes)
         chosen = logits.gather(1, classes[:, None]).sum()
         (gradient,) = torch.autograd.grad(chosen, activation, allow_unused=True)
         if gradient is None:
@@ -75,9 +75,18 @@ def forward_from_leaf(network: nn.Module, images: Tensor, layer: nn.Module) -> t
         raise BadInput(
             f"The {type(layer).__name__} chosen as target layer isn't used by the network; name another layer."
         )
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+    return checked_logits(logits, len(images)), leaves[-1]
+
+
+def checked_logits(logits: Any, images: int) -> Tensor:
+    """The network's output if it's finite and (images, classes).
+
+    Raises:
+        BadInput: it isn't.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != images:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise BadInput(f"The network's output is {shape}; heat maps need logits of shape ({len(images)}, classes).")
+        raise BadInput(f"The network's output is {shape}; heat maps need logits of shape ({images}, classes).")
     fine = logits.isfinite().all(dim=1)
     if not bool(fine.all()):
         index = int((~fine).nonzero()[0])
@@ -85,7 +94,22 @@ def forward_from_leaf(network: nn.Module, images: Tensor, layer: nn.Module) -> t
             f"The network's output for image {index} of the batch is NaN or infinite; the weights or the image are "
             "too, or training has diverged: try a lower learning rate."
         )
-    return logits, leaves[-1]
+    return logits
+
+
+def explained_classes(logits: Tensor, classes: Tensor | None) -> Tensor:
+    """The classes (B,) to explain; where none are given, the predicted ones.
+
+    Raises:
+        BadInput: a class that the network doesn't have.
+    """
+    if classes is None:
+        return logits.detach().argmax(dim=1)
+    count = logits.shape[1]
+    outside = classes[(classes < 0) | (classes >= count)]
+    if len(outside):
+        raise BadInput(f"There is no class {int(outside[0])} to explain; the network's classes are 0 to {count - 1}.")
+    return classes
 
 
 class _forward_hook:  # noqa: N801  (used like a function)
@@ -99,13 +123,3 @@ class _forward_hook:  # noqa: N801  (used like a function)
 
     def __exit__(self, *_: object) -> None:
         self._handle.remove()
-
-
-def _classes(logits: Tensor, classes: Tensor | None) -> Tensor:
-    if classes is None:
-        return logits.detach().argmax(dim=1)
-    count = logits.shape[1]
-    outside = classes[(classes < 0) | (classes >= count)]
-    if len(outside):
-        raise BadInput(f"There is no class {int(outside[0])} to explain; the network's classes are 0 to {count - 1}.")
-    return classes

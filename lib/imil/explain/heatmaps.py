@@ -1,6 +1,6 @@
 """One call for every heat-map method: batches, normalisation, checks, and the network left as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -103,8 +103,8 @@ def heat_maps(
     """
     if method not in METHODS:
         raise NotFound(f"There is no heat-map method {method!r}; the methods are {', '.join(sorted(METHODS))}.")
-    _check(images, classes, chunk)
-    device = _device_of(network, images)
+    check_batch(images, classes, chunk)
+    device = device_of(network, images)
     size = (int(images.shape[-2]), int(images.shape[-1]))
     explain = METHODS[method]()
     maps: list[Tensor] = []
@@ -112,12 +112,9 @@ def heat_maps(
     # Outside of any inference mode or autocast of the caller: gradients are needed, in full precision.
     with torch.inference_mode(False), torch.autocast(device.type, enabled=False), evaluation_mode(network):
         name, module = target_layer(network, layer, example=images[:1].to(device))
-        for start in range(0, len(images), chunk):
-            batch = images[start : start + chunk].to(device)
-            batch = batch.clone() if batch.is_inference() else batch
-            wanted = None if classes is None else classes[start : start + chunk].to(device, torch.int64)
+        for start, batch, wanted in chunks(images, classes, chunk, device):
             raw, used = explain(network, batch, wanted, module)
-            _check_finite(raw, start)
+            check_finite(raw, start)
             maps.append(to_unit_range(upsample(raw.detach().float(), size)).cpu())
             explained.append(used.cpu())
     return HeatMaps(
@@ -144,24 +141,36 @@ def to_unit_range(maps: Tensor) -> Tensor:
     return torch.where(constant, torch.zeros_like(maps), (maps - low) / torch.where(constant, 1.0, spread))
 
 
-def _check(images: Tensor, classes: Tensor | None, chunk: int) -> None:
+def check_batch(images: Tensor, classes: Tensor | None, chunk: int) -> None:
+    """Raises BadInput unless these are float images (B, C, H, W), integer classes (B,) and at least one in a chunk."""
     if images.ndim != 4 or 0 in images.shape or not images.is_floating_point():
         raise BadInput(
-            f"The images for heat maps are {images.dtype} of shape {tuple(images.shape)}; they must be a float tensor "
+            f"The images to explain are {images.dtype} of shape {tuple(images.shape)}; they must be a float tensor "
             "(batch, channels, rows, cols) that isn't empty."
         )
     if chunk < 1:
-        raise BadInput(f"The chunk size for heat maps is {chunk}; it must be at least 1.")
+        raise BadInput(f"The chunk size is {chunk}; it must be at least 1.")
     if classes is None:
         return
     if classes.shape != images.shape[:1] or classes.is_floating_point() or classes.is_complex():
         raise BadInput(
-            f"The classes for heat maps are {classes.dtype} of shape {tuple(classes.shape)}; they must be integers, "
+            f"The classes to explain are {classes.dtype} of shape {tuple(classes.shape)}; they must be integers, "
             f"one for each of the {len(images)} images."
         )
 
 
-def _check_finite(maps: Tensor, start: int) -> None:
+def chunks(
+    images: Tensor, classes: Tensor | None, chunk: int, device: torch.device
+) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """Parts of the batch on the device: where each starts, its images (outside of any inference mode), its classes."""
+    for start in range(0, len(images), chunk):
+        batch = images[start : start + chunk].to(device)
+        wanted = None if classes is None else classes[start : start + chunk].to(device, torch.int64)
+        yield start, batch.clone() if batch.is_inference() else batch, wanted
+
+
+def check_finite(maps: Tensor, start: int) -> None:
+    """Raises BadInput if any of the maps (B, h, w), which begin at image `start` of the batch, isn't finite."""
     fine = maps.isfinite().flatten(1).all(dim=1)
     if not bool(fine.all()):
         index = start + int((~fine).nonzero()[0])
@@ -171,6 +180,7 @@ def _check_finite(maps: Tensor, start: int) -> None:
         )
 
 
-def _device_of(network: nn.Module, images: Tensor) -> torch.device:
+def device_of(network: nn.Module, images: Tensor) -> torch.device:
+    """Where the network is; where the images are if it has no parameters."""
     parameter = next(network.parameters(), None)
     return images.device if parameter is None else parameter.device
