@@ -71,7 +71,7 @@ class IMIL:
         black: the pixel value that stands for black, in the scale of the images as the data set gives them. If it
             normalises them by ``(x - mean) / std``, that's ``(0 - mean) / std``.
         fill: ``none``, or ``least_confident`` to fill up the queue when there are too few mispredictions.
-        selection: ``highest_confidence``, or ``random`` as a control.
+        selection: which cases are queued, see `imil.outliers.select`; all but ``out_of_fold``.
         requeue: queue a case again that an earlier round had.
         heatmap, target_layer: heat-map method and layer, see `imil.explain.heat_maps`.
         classes: class names; their numbers if None.
@@ -112,8 +112,11 @@ class IMIL:
     ) -> None:
         if any(epoch < 1 for epoch in imil_epochs):
             raise BadInput(f"The imil_epochs are {list(imil_epochs)}; epochs are counted from 1.")
-        if fill == "out_of_fold":
-            raise BadInput("fill='out_of_fold' trains further models, which the callback can't; use 'least_confident'.")
+        for name, value in (("fill", fill), ("selection", selection)):
+            if value == "out_of_fold":
+                raise BadInput(
+                    f"{name}='out_of_fold' trains further models, which the callback can't; use 'least_confident'."
+                )
         self.reader = reader
         self.imil_epochs = sorted(set(imil_epochs))
         self.num_outliers = num_outliers

@@ -1,7 +1,8 @@
 """Building a round's queue: predict the training set, pick the cases, compute their heat maps.
 
-One forward pass over the training set and one forward and backward pass over the picks. With ``fill="out_of_fold"``,
-models are first trained on the other folds, because a network that has memorised its training set mispredicts nothing.
+One forward pass over the training set and one forward and backward pass over the picks. With the selection or the fill
+``out_of_fold``, models are first trained on the other folds, because a network that has memorised its training set
+mispredicts nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -44,7 +45,8 @@ def build_queue(
         engine: a trained engine; its training data is searched, un-edited. It's left as it was.
         exclude: ids that aren't queued again.
         out_of_fold: float32 (N, classes), what models that didn't train on a case predict for it; needed for
-            ``fill="out_of_fold"``. Those cases carry that prediction, and the engine's heat map for its class.
+            the selection and the fill ``out_of_fold``. Cases picked by it carry that prediction, and the engine's heat
+            map for its class.
 
     Returns:
         At most ``num_outliers`` cases.
@@ -121,7 +123,8 @@ def out_of_fold_probabilities(
     Args:
         engine: the engine whose settings, data and epoch are used; it isn't changed.
         patients: the patient of each case; a patient's cases share a fold.
-        folder: finished folds are kept here, so that a killed run goes on with the next fold.
+        folder: finished folds are kept here, so that a killed run goes on with the next fold. Several processes may
+            ask for the same at once: each file is there whole or not at all, and all of them would write the same.
         feedback: applied to the folds' training cases as to the engine's.
         progress: told before each fold.
 

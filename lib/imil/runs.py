@@ -183,7 +183,12 @@ class _Advance:
     def _apply_feedback(self) -> Mapping[str, CaseFeedback]:
         if self.run.kind != "imil":
             return {}
-        feedback = Rounds(self.study).feedback(self.run.id)
+        rounds = Rounds(self.study)
+        for combination in rounds.combinations(self.run.id).values():
+            if combination.message:
+                logger.warning(combination.message)
+                self._say("training", message=combination.message)
+        feedback = rounds.feedback(self.run.id)
         self.engine.set_feedback(feedback, cursor=self.run.round)
         return feedback
 
@@ -203,7 +208,7 @@ class _Advance:
     def _open_round(self, feedback: Mapping[str, CaseFeedback]) -> None:
         number = self.run.round + 1
         out_of_fold = None
-        if self.settings.fill == "out_of_fold":
+        if self.settings.needs_folds:
             out_of_fold = out_of_fold_probabilities(
                 self.engine,
                 {case.id: case.patient for case in self.study.cases},

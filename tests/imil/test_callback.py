@@ -265,7 +265,8 @@ def test_a_simulated_reader_without_masks_skips():
     ("options", "error", "message"),
     [
         ({"imil_epochs": [0]}, BadInput, "counted from 1"),
-        ({"imil_epochs": [1], "fill": "out_of_fold"}, BadInput, "out_of_fold"),
+        ({"imil_epochs": [1], "fill": "out_of_fold"}, BadInput, "fill='out_of_fold' trains further models"),
+        ({"imil_epochs": [1], "selection": "out_of_fold"}, BadInput, "selection='out_of_fold' trains further models"),
         ({"imil_epochs": [1], "feedback": "sepia"}, NotFound, "sepia"),
     ],
 )

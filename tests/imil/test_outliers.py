@@ -1,5 +1,7 @@
 """Which cases are queued, in which order, and what the message says when there are too few."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from imil.errors import BadInput
 from imil.outliers import folds, select
+from imil.settings import Fill, Selection
 
 # Model's probability of class 1, label:    prediction, confidence
 #   a 0.9 / 0   wrong 0.9      d 0.3 / 0   right 0.7
@@ -92,6 +95,63 @@ def test_random_selection():
     assert chosen.message == "5 of the 20 asked for, picked at random: there are no more training images."
 
 
+def test_the_least_confident_come_first_right_or_wrong():
+    cases, reasons, chosen = pick(4, selection="least_confident")
+    assert cases == ["e", "d", "b", "a"]  # 0.6, 0.7, 0.8, and 0.9 twice, of which the first by id
+    assert set(reasons) == {"least_confident"}
+    assert chosen.mispredicted == 3
+    assert chosen.message == "4 training images that the model is least sure of."
+    cases, _, chosen = pick(20, selection="least_confident", exclude={"e"})
+    assert cases == ["d", "b", "a", "c", "f"]
+    assert chosen.message == (
+        "5 of the 20 asked for, that the model is least sure of: there are no more training images."
+    )
+
+
+def test_the_hardest_of_each_class_in_turn():
+    # Probability of the true class: a 0.1, c 0.1, d 0.7 of class 0; b 0.2, e 0.6, f 1.0 of class 1.
+    cases, reasons, chosen = pick(4, selection="class_balanced")
+    assert cases == ["a", "b", "c", "e"]
+    assert set(reasons) == {"class_balanced"}
+    assert chosen.message == (
+        "4 training images, 2 of each class, those with the lowest probability of their true class first."
+    )
+    assert pick(3, selection="class_balanced")[0] == ["a", "b", "c"]  # of the two seconds, the harder
+    assert "3 training images, 1 to 2 of each class" in pick(3, selection="class_balanced")[2].message
+
+
+def test_a_class_that_runs_out_is_filled_up_from_the_others():
+    cases, _, chosen = pick(4, selection="class_balanced", exclude={"c", "d"})
+    assert cases == ["a", "b", "e", "f"]
+    assert chosen.message == (
+        "4 training images, 1 to 3 of each class, those with the lowest probability of their true class first: some "
+        "classes have too few, so the others filled up."
+    )
+    assert pick(20, selection="class_balanced", exclude={"c"})[2].message == (
+        "5 of the 20 asked for, 2 to 3 of each class, those with the lowest probability of their true class first: "
+        "there are no more training images."
+    )
+
+
+def test_out_of_fold_mispredictions_the_surest_first():
+    other = two([OUT_OF_FOLD[case] for case in IDS])
+    cases, reasons, chosen = pick(2, selection="out_of_fold", out_of_fold=other)
+    assert (cases, set(reasons)) == (["b", "f"], {"out_of_fold"})
+    assert chosen.message == (
+        "2 of the 3 training images that models trained on the other folds mispredict, the most confident first."
+    )
+    cases, _, chosen = pick(20, selection="out_of_fold", out_of_fold=other)
+    assert cases == ["b", "f", "e"]
+    assert chosen.message == (
+        "3 of the 20 asked for: models trained on the other folds mispredict only 3 training images; "
+        "fill=least_confident would add cases."
+    )
+    cases, reasons, chosen = pick(5, selection="out_of_fold", out_of_fold=other, fill="least_confident")
+    assert cases == ["b", "f", "e", "d", "a"]
+    assert reasons == ["out_of_fold"] * 3 + ["least_confident"] * 2
+    assert chosen.message.endswith("; 2 of those the run's own model is least sure of were added.")
+
+
 def test_three_classes():
     # Confidence is that of the wrong class predicted: a 0.5, b 0.4.
     chosen = select(["b", "a"], [0, 2], [[0.3, 0.4, 0.3], [0.5, 0.2, 0.3]], num_outliers=5)
@@ -104,11 +164,11 @@ tables = st.lists(
 options = st.fixed_dictionaries(
     {
         "num_outliers": st.integers(1, 30),
-        "fill": st.sampled_from(["none", "least_confident", "out_of_fold"]),
-        "selection": st.sampled_from(["highest_confidence", "random"]),
+        "fill": st.sampled_from(get_args(Fill)),
+        "selection": st.sampled_from(get_args(Selection)),
         "seed": st.integers(0, 5),
     }
-)
+).filter(lambda chosen: not chosen["selection"] == chosen["fill"] == "out_of_fold")
 
 
 @given(tables, options, st.randoms(use_true_random=False))
@@ -135,6 +195,12 @@ def test_what_always_holds(table, chosen_options, random):
     assert not any(by_id[case][4] for case in names)
     wrong = {row[0] for row in rows if (row[1] > 2) != (row[3] == 1) and not row[4]}
     assert mispredicted == len(wrong)
+    if chosen_options["selection"] in ("least_confident", "class_balanced", "random"):
+        assert len(names) == min(sum(not row[4] for row in rows), chosen_options["num_outliers"])
+    if chosen_options["selection"] == "class_balanced":
+        taken = [sum(by_id[case][3] == label for case in names) for label in (False, True)]
+        left = [sum(row[3] == label and not row[4] for row in rows) - n for label, n in zip((0, 1), taken, strict=True)]
+        assert abs(taken[0] - taken[1]) <= 1 or 0 in left  # as many of each, unless one ran out
     if chosen_options["selection"] == "highest_confidence":
         assert {case for case, reason in picked if reason == "misprediction"} <= wrong
         assert len(names) >= min(len(wrong), chosen_options["num_outliers"])
@@ -148,9 +214,11 @@ def test_what_always_holds(table, chosen_options, random):
         ({"ids": ["a", "b"]}, "2 ids for 3 rows"),
         ({"ids": ["a", "b", "a"]}, "case id 'a' occurs more than once"),
         ({"num_outliers": 0}, "number of outliers is 0"),
-        ({"selection": "worst"}, "no selection 'worst'; allowed are highest_confidence, random"),
+        ({"selection": "worst"}, "no selection 'worst'; allowed are highest_confidence, least_confident, class"),
         ({"fill": "all"}, "no fill 'all'; allowed are none, least_confident, out_of_fold"),
         ({"fill": "out_of_fold"}, "needs out-of-fold probabilities"),
+        ({"selection": "out_of_fold"}, "needs out-of-fold probabilities"),
+        ({"selection": "out_of_fold", "fill": "out_of_fold"}, "nothing for fill=out_of_fold to add"),
         ({"fill": "out_of_fold", "out_of_fold": two([0.5])}, r"shape \(1, 2\); they must be \(3, 2\)"),
         ({"labels": [0, 1, 2]}, "a label 2"),
     ],

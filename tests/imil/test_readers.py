@@ -1,9 +1,11 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, ImilError
 from imil.grid import Grid
 from imil.readers import (
@@ -13,7 +15,11 @@ from imil.readers import (
     ReaderCase,
     ReaderLeft,
     Reading,
+    SloppyReader,
     WrongCellsReader,
+    opposite_cells,
+    shuffled_cells,
+    simulated_residents,
 )
 from imil.readers.console import parse
 from imil.readers.pictures import heat_table, side_by_side, terminal_lines
@@ -142,6 +148,80 @@ def test_places_in_words(cells, words):
 
 def test_the_hottest_cell_is_found_at_the_heat_maps_own_size():
     assert hottest_cell(make_case()) == 15
+
+
+ALL_OF_ROW_1 = mask((10, 20, 0, 60))  # cells 4 to 7
+
+
+def test_a_sloppy_reader_errs_at_its_rates():
+    reader = SloppyReader(miss=0.25, extra=0.1, seed=1)
+    said = [set(reader.read(make_case(id=str(n), lesion_mask=ALL_OF_ROW_1)).cells) for n in range(800)]
+    right = {4, 5, 6, 7}
+    # 3200 and 9600 draws: five standard errors are 0.038 and 0.015.
+    assert sum(len(right - cells) for cells in said) / 3200 == pytest.approx(0.25, abs=0.04)
+    assert sum(len(cells - right) for cells in said) / 9600 == pytest.approx(0.1, abs=0.016)
+
+
+def test_a_sloppy_reader_depends_on_seed_and_case_only():
+    def cells(seed, name):
+        return SloppyReader(miss=0.4, extra=0.3, seed=seed).read(make_case(id=name, lesion_mask=ALL_OF_ROW_1)).cells
+
+    assert [cells(1, name) for name in "abcd"] == [cells(1, name) for name in "dcba"][::-1]
+    assert len({cells(1, name) for name in "abcd"}) > 1
+    assert [cells(2, name) for name in "abcd"] != [cells(1, name) for name in "abcd"]
+
+
+def test_a_sloppy_reader_never_answers_with_an_empty_grid():
+    reader = SloppyReader(miss=1, extra=0)
+    lesion = mask((10, 20, 10, 35))  # 50 pixels in cell 4, 150 in 5, 50 in 6
+    assert reader.read(make_case(lesion_mask=lesion)).cells == (5,)
+    lungs = mask((0, 10, 0, 8), (30, 40, 46, 60))  # 80 pixels in cell 0, 140 in 15
+    assert reader.read(make_case(lesion_mask=mask(), lung_mask=lungs)).cells == (15,)
+    assert reader.read(make_case()).action == "skip"
+
+
+def test_a_sloppy_reader_without_errors_is_the_oracle():
+    case = make_case(lesion_mask=ALL_OF_ROW_1)
+    assert SloppyReader(miss=0, extra=0).read(case).cells == (4, 5, 6, 7)
+    assert SloppyReader(miss=1, extra=1).read(case).cells == (0, 1, 2, 3, *range(8, 16))
+    for options in ({"miss": 1.1, "extra": 0}, {"miss": 0, "extra": -1}):
+        with pytest.raises(BadInput, match="from 0 to 1"):
+            SloppyReader(**options)
+
+
+def test_the_simulated_residents_differ_in_skill():
+    residents = simulated_residents()
+    assert [reader.name for reader in residents] == ["reader 1", "reader 2", "reader 3"]
+    cases = [make_case(id=str(n), lesion_mask=ALL_OF_ROW_1) for n in range(100)]
+    errors = [sum(len({4, 5, 6, 7} ^ set(reader.read(case).cells)) for case in cases) for reader in residents]
+    assert errors[0] < errors[1] < errors[2]
+    again = [reader.read(cases[0]) for reader in simulated_residents()]
+    assert again == [reader.read(cases[0]) for reader in residents]
+
+
+# -- controls ----------------------------------------------------------------------------------------------------------
+
+CHOSEN = CaseFeedback("a", "grid", 4, (5, 6, 9), (0,))
+
+
+def test_shuffled_cells_are_as_many_from_seed_and_case():
+    found = shuffled_cells(CHOSEN, 7)
+    assert (found.case_id, found.action, found.grid_size, found.misleading) == ("a", "grid", 4, ())
+    assert len(set(found.cells)) == 3
+    assert found.cells == RandomCellsReader(7, 3).read(make_case(id="a")).cells
+    assert len({shuffled_cells(CHOSEN, seed).cells for seed in range(20)}) > 10
+    assert shuffled_cells(replace(CHOSEN, cells=tuple(range(16))), 7).cells == tuple(range(16))
+
+
+def test_opposite_cells_are_those_that_were_not_chosen():
+    assert opposite_cells(CHOSEN) == CaseFeedback("a", "grid", 4, (0, 1, 2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15))
+    assert opposite_cells(replace(CHOSEN, cells=tuple(range(16)), misleading=())) is None
+
+
+@pytest.mark.parametrize("other", [CaseFeedback("a", "exclude"), CaseFeedback("a", "relabel", 4, (1,), (), "tb")])
+def test_feedback_without_a_grid_stays_as_it_is(other):
+    assert shuffled_cells(other, 1) is other
+    assert opposite_cells(other) is other
 
 
 # -- the console -------------------------------------------------------------------------------------------------------

@@ -45,6 +45,13 @@ def test_no_round_at_all_is_allowed(value):
         ({"imil_epochs": [85, 70]}, ["imil_epochs", "85, 70", "rise"]),
         ({"imil_epochs": {"a": 1}}, ["imil_epochs", "list of epochs"]),
         ({"num_outlier": 3}, ["num_outlier", "num_outliers"]),
+        ({"selection": "worst"}, ["selection", "worst", "class_balanced"]),
+        ({"combine": "mean"}, ["combine", "mean", "majority"]),
+        (
+            {"selection": "out_of_fold", "fill": "out_of_fold"},
+            ["fill=out_of_fold and selection=out_of_fold contradict", "use fill=none or least_confident"],
+        ),
+        ({"selection": "class_balanced", "fill": "out_of_fold"}, ["selection=class_balanced contradict"]),
         ({"preset": "papr"}, ["papr", "paper, quick"]),
     ],
 )

@@ -2,7 +2,8 @@
 
 from imil.readers.base import Reader, ReaderCase, ReaderLeft, Reading
 from imil.readers.console import ConsoleReader
-from imil.readers.simulated import OracleReader, RandomCellsReader, WrongCellsReader
+from imil.readers.controls import opposite_cells, shuffled_cells
+from imil.readers.simulated import OracleReader, RandomCellsReader, SloppyReader, WrongCellsReader, simulated_residents
 
 __all__ = [
     "ConsoleReader",
@@ -12,5 +13,9 @@ __all__ = [
     "ReaderCase",
     "ReaderLeft",
     "Reading",
+    "SloppyReader",
     "WrongCellsReader",
+    "opposite_cells",
+    "shuffled_cells",
+    "simulated_residents",
 ]

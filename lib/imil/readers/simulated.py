@@ -1,6 +1,5 @@
 """Simulated readers for demonstrations, tests and controlled experiments."""
 
-import hashlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,7 +7,8 @@ import numpy.typing as npt
 
 from imil.errors import BadInput
 from imil.grid import Grid
-from imil.readers.base import ReaderCase, Reading
+from imil.readers.base import Reader, ReaderCase, Reading
+from imil.readers.draws import case_generator, random_cells
 from imil.readers.sums import cell_sizes, cell_sums, mean_heat
 
 
@@ -75,10 +75,7 @@ class RandomCellsReader:
 
     def read(self, case: ReaderCase) -> Reading:
         """The cells drawn for this case."""
-        digest = hashlib.sha256(case.id.encode()).digest()
-        generator = np.random.default_rng([self.seed, int.from_bytes(digest[:8], "little")])
-        drawn = generator.choice(case.grid.num_cells, min(self.count, case.grid.num_cells), replace=False)
-        cells = tuple(sorted(int(cell) for cell in drawn))
+        cells = random_cells(case_generator(self.seed, case.id), case.grid.num_cells, self.count)
         return Reading("grid", cells, rationale=_sentence(case, f"{place(case.grid, cells)}, picked at random"))
 
 
@@ -107,6 +104,61 @@ class WrongCellsReader:
         )
 
 
+class SloppyReader:
+    """Goes by another reader, but overlooks cells and adds others: a reader of less skill.
+
+    The errors depend on the seed and the case's id only. What the other reader doesn't answer with cells stays as it
+    is, and an answer never becomes empty: if all cells were overlooked, the one with most of the finding (of the lungs,
+    in a case without a finding) is kept.
+
+    Args:
+        oracle: who it goes by.
+        miss: probability, 0 to 1, of leaving out each of the other reader's cells.
+        extra: probability, 0 to 1, of adding each cell that the other reader didn't choose.
+        seed: any whole number from 0; readers with different seeds make different errors.
+        name: the reader's name.
+    """
+
+    def __init__(
+        self, oracle: Reader | None = None, *, miss: float, extra: float, seed: int = 0, name: str = "sloppy"
+    ) -> None:
+        for option, value in (("miss", miss), ("extra", extra)):
+            if not 0 <= value <= 1:
+                raise BadInput(f"The {option} of a sloppy reader is {value}; it must lie from 0 to 1.")
+        self.name = name
+        self.oracle = oracle or OracleReader()
+        self.miss = miss
+        self.extra = extra
+        self.seed = seed
+
+    def read(self, case: ReaderCase) -> Reading:
+        """The other reader's answer with errors; its cells that misled the model are kept, where they aren't added."""
+        right = self.oracle.read(case)
+        if right.action != "grid":
+            return right
+        chosen = np.isin(np.arange(case.grid.num_cells), right.cells)
+        drawn = case_generator(self.seed, case.id).random(case.grid.num_cells)
+        kept = np.where(chosen, drawn >= self.miss, drawn < self.extra)
+        if not kept.any():
+            kept[max(right.cells, key=_finding(case).__getitem__)] = True
+        cells = tuple(int(cell) for cell in np.flatnonzero(kept))
+        misleading = tuple(cell for cell in right.misleading if cell not in cells)
+        return Reading("grid", cells, misleading, _sentence(case, place(case.grid, cells)))
+
+
+def simulated_residents(seed: int = 0) -> list[SloppyReader]:
+    """Three readers of different skill, "reader 1" to "reader 3", who go by the lesion masks and err independently.
+
+    They stand in for several readers where there are none. Their error rates (overlooked 5, 20 and 40 % of the right
+    cells, added 2, 5 and 10 % of the others) are made up; they aren't those of the paper's residents.
+    """
+    skill = ((0.05, 0.02), (0.2, 0.05), (0.4, 0.1))
+    return [
+        SloppyReader(miss=miss, extra=extra, seed=3 * seed + index, name=f"reader {index + 1}")
+        for index, (miss, extra) in enumerate(skill)
+    ]
+
+
 def place(grid: Grid, cells: Iterable[int]) -> str:
     """Where the cells lie in the image, in words, e.g. "the upper left of the image"."""
     rows, cols = np.divmod(np.fromiter(cells, np.int64), grid.cols)
@@ -128,6 +180,12 @@ def _sentence(case: ReaderCase, target: str) -> str:
 
 def _third(position: float, names: tuple[str, str, str]) -> str:
     return names[min(int(position * 3), 2)]
+
+
+def _finding(case: ReaderCase) -> npt.NDArray[np.float64]:
+    """How much of the finding lies in each cell (num_cells,); of the lungs, where there is none."""
+    lesion = _areas(case.grid, case.lesion_mask, case.id)
+    return lesion if lesion.any() else _areas(case.grid, case.lung_mask, case.id)
 
 
 def _areas(grid: Grid, mask: npt.NDArray[np.uint8] | None, case_id: str) -> npt.NDArray[np.float64]:
