@@ -138,6 +138,32 @@ def test_a_reader_who_changes_nothing_leaves_no_trace(answer, workers):
     assert same(with_imil, train(Items(), make_network(), num_workers=workers))
 
 
+def test_unedited_feedback_leaves_no_trace():
+    imil = IMIL(ScriptedReader(), imil_epochs=[1, 2], num_outliers=5, feedback="unedited")
+    with_imil = train(imil.wrap(Items()), make_network(), imil)
+    assert imil.case_feedback
+    assert same(with_imil, train(Items(), make_network()))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_random_squares_differ_by_epoch_and_repeat_with_the_seed(workers):
+    imil = IMIL(ScriptedReader(), imil_epochs=[1], feedback="cutout", black=-1.0)
+    dataset = imil.wrap(Items("array" if workers else "tuple", count=4))
+    for index in range(4):
+        dataset.set_feedback(index, CaseFeedback(dataset.ids[index], "grid", 2, (1,)), ["a", "b"])
+
+    def epochs():
+        torch.manual_seed(3)
+        loader = DataLoader(dataset, batch_size=2, num_workers=workers)
+        return [torch.cat([images for images, _ in loader]) == -1 for _ in range(3)]
+
+    first = epochs()
+    assert all(map(torch.equal, first, epochs()))
+    holes = torch.cat(first)
+    assert (holes.sum((1, 2, 3)) > 0).all()
+    assert len(torch.unique(holes, dim=0)) > 8  # of 12
+
+
 def test_without_mispredictions_nobody_is_asked_and_nothing_changes():
     class Perfect(nn.Module):
         def __init__(self):

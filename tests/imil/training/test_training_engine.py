@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 import os
 import subprocess
@@ -12,8 +13,13 @@ from torch.nn import functional
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, Conflict, ImilError, NotFound
+from imil.settings import describe
 from imil.training import checkpoints
+from imil.training.augmentation import AUGMENTATIONS
+from imil.training.batches import Batches
 from imil.training.engine import TrainingEngine
+from imil.training.feedback import FEEDBACK_MODES
+from imil.training.mixing import MIXINGS
 from imil.training.optimisation import learning_rate_factor
 
 CLASSES = ["normal", "tb"]
@@ -49,6 +55,10 @@ VARIANTS = {
     "adamw_step": {"optimizer": "adamw", "schedule": "step"},
     "adam_balanced": {"optimizer": "adam", "class_weights": "balanced"},
     "affine_accumulate": {"augmentation": "affine", "accumulate": 3},
+    "mixup_balanced": {"augmentation": "mixup", "class_weights": "balanced"},
+    "cutmix_repeated": {"augmentation": "cutmix", "feedback_repeat": 3},
+    "cutout_twice": {"augmentation": "cutout", "feedback": "cutout", "feedback_repeat": 5},
+    "unedited_extra": {"augmentation": "affine", "feedback": "unedited", "extra_draws": 7, "accumulate": 2},
 }
 
 
@@ -183,6 +193,51 @@ def test_one_step_of_sgd_by_hand(data, tiny):
     for name, parameter in network.named_parameters():
         expected = parameter - 0.01 * (parameter.grad + 0.1 * parameter)
         torch.testing.assert_close(engine.network.get_parameter(name), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("augmentation", ["mixup", "cutmix"])
+def test_mixed_labels_reach_loss_and_metrics(data, tiny, augmentation):
+    settings = tiny(batch_size=64, class_weights="balanced", augmentation=augmentation)
+    engine = TrainingEngine(settings, CLASSES, data)
+    engine.network[3].p = 0.0
+    network = copy.deepcopy(engine.network).train()
+    results = []
+    engine.fit(1, on_epoch=results.append)
+    (batch,) = Batches(data, 64, settings.seed, 1, mean=0.5, std=0.25, mixing=MIXINGS[augmentation](2))
+    logits, targets = network(batch["image"]), batch["target"]
+    weights = torch.tensor([33 / (2 * 17), 33 / (2 * 16)])  # by the cases' own labels
+    expected = -(weights * targets * functional.log_softmax(logits, 1)).sum() / (weights * targets).sum()
+    train = results[0].metrics["train"]
+    assert train.loss == pytest.approx(expected.item(), rel=1e-5)
+    assert train.accuracy == pytest.approx(float((logits.argmax(1) == targets.argmax(1)).float().mean()))
+    assert ((targets > 0).sum(1) == 2).sum() > 5
+    expected.backward()
+    moved = network[6].weight - 0.01 * network[6].weight.grad
+    torch.testing.assert_close(engine.network[6].weight, moved, atol=1e-6, rtol=1e-5)
+
+
+def test_other_splits_are_measured_on_unmixed_images(data, tiny):
+    results = []
+    engine = TrainingEngine(tiny(augmentation="mixup"), CLASSES, data, {"test": data})
+    engine.fit(1, on_epoch=results.append)
+    probabilities = engine.predict()
+    assert results[0].metrics["test"].accuracy == pytest.approx((probabilities.argmax(1) == data.labels).mean())
+    expected = -np.log(probabilities[np.arange(33), data.labels]).mean()
+    assert results[0].metrics["test"].loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_three_classes_are_mixed(data, tiny):
+    data = dataclasses.replace(data, labels=np.arange(33) % 3)
+    for augmentation in ("mixup", "cutmix"):
+        engine = TrainingEngine(tiny(augmentation=augmentation, batch_size=11), ["a", "b", "c"], data)
+        engine.fit(1)
+        assert engine.predict().shape == (33, 3)
+
+
+def test_the_settings_name_every_mode_and_augmentation():
+    choices = {name: set(entry.get("choices", ())) for name, entry in describe().items()}
+    assert choices["feedback"] == set(FEEDBACK_MODES)
+    assert choices["augmentation"] == {"none", *AUGMENTATIONS, *MIXINGS}
 
 
 def test_accumulated_batches_make_one_step(data, tiny):
