@@ -1,17 +1,21 @@
 """The queued cases of a run: what was said about each, and its pictures before and after."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from imil import images
+from imil.casefeedback import CaseFeedback
+from imil.combination import combine_answers
 from imil.grid import Grid
+from imil.metrics.agreement import agreement
 from imil.models import Model
 from imil.report.model import CasePictures, FloatArray
 from imil.report.pictures import fit, shown_size
-from imil.store import Action, Event, QueueEntry, Run
+from imil.settings import RunSettings
+from imil.store import Action, Event, QueueEntry, RoundInfo, Run
 from imil.study import Study
 from imil.training.feedback import create_feedback_mode
 
@@ -50,34 +54,43 @@ def gather_cases(
     answers = [event for event in study.store.effective(run.id) if event.action in ANSWERED]
     rounds: list[dict[str, Any]] = []
     pictures: Pictures = {}
+    method = RunSettings(**run.settings).combine
     for index, info in enumerate(study.store.rounds(run.id)):
         queue = study.store.queue(run.id, info.round)
         later = _Afterwards(after, pixels[[rows[entry.case_id] for entry in queue]]) if queue and after else None
+        of_round = [event for event in answers if event.round == info.round]
+        combination = combine_answers(of_round, method)
         cases: list[dict[str, Any]] = []
         for position, entry in enumerate(queue):
-            events = [event for event in answers if event.round == info.round and event.case_id == entry.case_id]
+            trained = combination.feedback.get(entry.case_id)
+            events = [event for event in of_round if event.case_id == entry.case_id]
             said: list[Event | None] = [*events] or [None]
             for event in said:
                 facts = _case_facts(entry, event)
-                shown = _case_pictures(study, run, entry, event, later.maps[position] if later else None)
+                shown = _case_pictures(study, run, entry, event, trained, later.maps[position] if later else None)
                 if later is not None:
                     facts["after"] = later.prediction(position)
                 if event is not None and event.action == Action.GRID:
                     facts["heat_in_cells"] = _heat_in_cells(shown, event)
                 pictures[index, len(cases)] = shown
                 cases.append(facts)
-        rounds.append(
-            {
-                "round": info.round,
-                "epoch": info.epoch,
-                "queued": info.queued,
-                "reviewed": info.reviewed,
-                "continued_early": info.early,
-                "message": info.message,
-                "cases": cases,
-            }
-        )
+        rounds.append(_round_facts(info, cases, of_round, combination.message))
     return rounds, pictures
+
+
+def _round_facts(info: RoundInfo, cases: list[dict[str, Any]], answers: Sequence[Event], note: str) -> dict[str, Any]:
+    several = len({event.reader for event in answers}) > 1
+    return {
+        "round": info.round,
+        "epoch": info.epoch,
+        "queued": info.queued,
+        "reviewed": info.reviewed,
+        "continued_early": info.early,
+        "message": info.message,
+        "note": note,
+        "agreement": agreement(answers) if several else None,
+        "cases": cases,
+    }
 
 
 class _Afterwards:
@@ -114,16 +127,22 @@ def _case_facts(entry: QueueEntry, event: Event | None) -> dict[str, Any]:
 
 
 def _case_pictures(
-    study: Study, run: Run, entry: QueueEntry, event: Event | None, after: FloatArray | None
+    study: Study,
+    run: Run,
+    entry: QueueEntry,
+    event: Event | None,
+    trained: CaseFeedback | None,
+    after: FloatArray | None,
 ) -> CasePictures:
+    """The pictures for one answer; ``trained`` is what all answers to the case come to."""
     image = images.read_image(study.image_path(entry.case_id))
     size = shown_size(*image.pixels.shape)
     grey = fit(image.as_uint8().astype(np.float32) / 255, size)
     before = study.store.heatmap(run.id, entry.round, entry.case_id)
     marked = event is not None and bool(event.cells or event.misleading)
     changed = None
-    if event is not None and event.action == Action.GRID:
-        changed = changed_image(run.settings["feedback"], grey, event)
+    if trained is not None and trained.action == "grid":
+        changed = changed_image(run.settings["feedback"], grey, trained)
     return CasePictures(
         image=grey,
         before=fit(before, size),
@@ -140,6 +159,8 @@ def changed_image(feedback: str, image: FloatArray, answer: Answered) -> FloatAr
         "cells": answer.cells,
         "misleading": answer.misleading,
         "grid_size": answer.grid_size,
+        # One draw of a mode that is random; the same each time the report is written.
+        "random": np.random.default_rng(0),
     }
     changed: FloatArray = create_feedback_mode(feedback)(data)["image"].numpy()[0]
     return changed
