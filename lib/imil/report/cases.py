@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from imil import images
 from imil.casefeedback import CaseFeedback
-from imil.combination import combine_answers
+from imil.combination import Combination, combine_answers
 from imil.grid import Grid
 from imil.metrics.agreement import agreement
 from imil.models import Model
@@ -74,11 +74,13 @@ def gather_cases(
                     facts["heat_in_cells"] = _heat_in_cells(shown, event)
                 pictures[index, len(cases)] = shown
                 cases.append(facts)
-        rounds.append(_round_facts(info, cases, of_round, combination.message))
+        rounds.append(_round_facts(info, cases, of_round, combination))
     return rounds, pictures
 
 
-def _round_facts(info: RoundInfo, cases: list[dict[str, Any]], answers: Sequence[Event], note: str) -> dict[str, Any]:
+def _round_facts(
+    info: RoundInfo, cases: list[dict[str, Any]], answers: Sequence[Event], combination: Combination
+) -> dict[str, Any]:
     several = len({event.reader for event in answers}) > 1
     return {
         "round": info.round,
@@ -87,7 +89,8 @@ def _round_facts(info: RoundInfo, cases: list[dict[str, Any]], answers: Sequence
         "reviewed": info.reviewed,
         "continued_early": info.early,
         "message": info.message,
-        "note": note,
+        "combine": combination.method,
+        "note": combination.message,
         "agreement": agreement(answers) if several else None,
         "cases": cases,
     }

@@ -30,22 +30,24 @@ def difference(evaluation: Evaluation) -> dict[str, Any] | None:
 
 def summary_sentences(facts: dict[str, Any]) -> list[str]:
     """What the figures say, and what they don't, in words."""
-    metrics, counts, evaluation = facts["metrics"], facts["counts"], facts["evaluation"]
+    metrics, evaluation = facts["metrics"], facts["evaluation"]
     after = metrics["after"]
     if after is None:
         return [f"This run is not finished ({facts['state'].replace('_', ' ')}), so there is nothing to compare yet."]
-    sentences = [_outcome(metrics, counts, evaluation), _comparison(facts["difference"], metrics["without_feedback"])]
+    sentences = [
+        _outcome(metrics, facts["images_changed"], evaluation),
+        _comparison(facts["difference"], metrics["without_feedback"]),
+    ]
     if evaluation["split"] == "train":
         sentences.append("The study has no test cases: these figures are on the images it was trained with.")
     return sentences
 
 
-def _outcome(metrics: dict[str, Any], counts: dict[str, int], evaluation: dict[str, Any]) -> str:
+def _outcome(metrics: dict[str, Any], changed: int, evaluation: dict[str, Any]) -> str:
     before, after = metrics["before"], metrics["after"]
     where = f"On {evaluation['cases']} {evaluation['split']} images of {evaluation['patients']} patients"
     if before is None:
         return f"{where}, the accuracy at the end was {_with_interval(after)}. The run had no round of feedback."
-    changed = counts["grid"] + counts["relabelled"] + counts["excluded"]
     images = "1 training image" if changed == 1 else f"{changed} training images"
     return (
         f"{where}, the accuracy was {_with_interval(before)} when the first round was opened and "

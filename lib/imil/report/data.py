@@ -17,6 +17,7 @@ from imil.models import Model, load_model
 from imil.report.cases import gather_cases
 from imil.report.comparison import difference, score, summary_sentences
 from imil.report.model import Evaluation, ModelName, ReportData, ScoredModel
+from imil.rounds import Rounds
 from imil.store import Action, EpochMetrics, Run, RunState
 from imil.study import Study
 
@@ -65,6 +66,7 @@ def gather(study: Study, run_id: int | None = None) -> ReportData:
             "classes": run.classes,
         },
         "counts": _counts(rounds),
+        "images_changed": len(Rounds(study).feedback(run.id)),
         "settings": settings,
         "versions": versions(),
         "seconds": round(run.seconds, 1),

@@ -26,6 +26,7 @@ ACTIONS = {
 REASONS = {
     "misprediction": "wrong with high confidence",
     "least_confident": "among the least confident",
+    "class_balanced": "among the hardest of its class",
     "out_of_fold": "wrong when held out of training",
     "random": "drawn at random",
 }

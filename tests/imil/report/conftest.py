@@ -50,15 +50,15 @@ def under_review(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return study
 
 
-def reviewable(folder: Path) -> Study:
+def reviewable(folder: Path, **changes: object) -> Study:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     study = create_study(write_tiny_images(folder / "tiny <b>study"), "csv")
-    advance(study, Rounds(study).plan(StartRequest(settings=resolve(**SETTINGS))))
+    advance(study, Rounds(study).plan(StartRequest(settings=resolve(**(SETTINGS | changes)))))
     torch.set_num_threads(threads)
     return study
 
 
-def answer(study: Study, case_id: str, action: Action, **fields: object) -> None:
+def answer(study: Study, case_id: str, action: Action, reader: str = "Dr. Ada", **fields: object) -> None:
     key = str(uuid.uuid4())
-    Rounds(study).submit(Answer(case_id, 1, 1, "Dr. Ada", action, seconds=2.5, key=key, **fields))  # type: ignore[arg-type]
+    Rounds(study).submit(Answer(case_id, 1, 1, reader, action, seconds=2.5, key=key, **fields))  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ class TestSentences:
             "state": "completed",
             "metrics": {"before": model, "after": model | {"accuracy": 0.85}, "without_feedback": model},
             "difference": {"accuracy": {"value": 0.05, "interval": [low, high]}},
-            "counts": {"grid": 1, "relabelled": 0, "excluded": 0},
+            "images_changed": 1,
             "evaluation": {"split": "test", "cases": 40, "patients": 30},
         }
         return found | changes
