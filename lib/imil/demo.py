@@ -3,17 +3,13 @@
 import contextlib
 import importlib
 import json
-import os
 import shutil
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import requests
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -26,17 +22,14 @@ from imil.errors import BadInput, Conflict, ImilError
 from imil.readers import OracleReader
 from imil.remote import RemoteRounds
 from imil.review import review, study_masks
-from imil.serve import free_port, server_command
+from imil.serve import running_server
 from imil.study import Study, create_study
 
-HOST = "127.0.0.1"
 READER = "simulated radiologist"
 PRESET = "quick"
 MARKER = ".imil-demo"
 """A file in the output folder that says that what lies there may be replaced."""
-SERVER_SECONDS = 120.0
 POLL_SECONDS = 0.3
-STOP_SECONDS = 5.0
 
 # The parts of the bar, in the order they come; the numbers are about how many seconds each takes on two cores.
 PARTS = {"study": 1, "server": 14, "training": 45, "review": 3, "continuing": 25, "comparison": 25, "report": 10}
@@ -201,45 +194,13 @@ def _detail(message: str) -> str:
 def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
     """The running server's address; the server and all that it started are stopped at the end, come what may."""
     bar.start("server", "Starting the MONAI Label server")
-    port = free_port(HOST, 0)
-    command = server_command(folder, HOST, port, verbose=True)
-    with log.open("wb") as output:
-        # A process group of its own, so that the processes which train are stopped with it.
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-    try:
-        url = f"http://{HOST}:{port}"
-        # Takes seconds, and is needed at the end: done while the other core starts the server. In a thread of its own,
-        # because an import may swallow the exception of a signal that comes in its midst (what callbacks and C code
-        # raise is dropped), and signals come to the main thread.
-        threading.Thread(target=importlib.import_module, args=("imil.report",)).start()
-        _wait_for(url, process, bar)
+    # Takes seconds, and is needed at the end: done while the other core starts the server. In a thread of its own,
+    # because an import may swallow the exception of a signal that comes in its midst (what callbacks and C code
+    # raise is dropped), and signals come to the main thread.
+    threading.Thread(target=importlib.import_module, args=("imil.report",)).start()
+    expected = PARTS["server"]
+    with running_server(folder, log, waiting=lambda waited: bar.at(min(waited, expected), expected, "")) as url:
         yield url
-    finally:
-        _stop(process)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], bar: "_Bar") -> None:
-    started = time.monotonic()
-    while (waited := time.monotonic() - started) < SERVER_SECONDS:
-        if process.poll() is not None:
-            raise Conflict(f"The server ended with status {process.returncode} while it started.")
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{url}/info/", timeout=10).ok:
-                return
-        bar.at(min(waited, PARTS["server"]), PARTS["server"], "")
-        time.sleep(POLL_SECONDS)
-    raise Conflict(f"The server didn't answer within {SERVER_SECONDS:.0f} seconds.")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server's process group, politely at first. The second signal reaches what outlived the server itself."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
 
 
 class _Bar:

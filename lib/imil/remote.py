@@ -58,6 +58,14 @@ class HttpClient:
         url = f"{self._url}/activelearning/{quote_plus(strategy)}"
         return dict(_request("POST", url, json=params | {"client_id": self._client_id}).json())
 
+    def train(self, request: dict[str, Any]) -> None:
+        """Start or continue a training; see ``POST /train/classifier``."""
+        _request("POST", f"{self._url}/train/classifier", json=request)
+
+    def train_status(self) -> dict[str, Any]:
+        """MONAI Label's own description of the training task: ``status`` and ``details``, the last lines of its log."""
+        return dict(_request("GET", f"{self._url}/train/").json())
+
     def save_label(self, image_id: str, label_in: str, tag: str, params: dict[str, Any]) -> dict[str, Any]:
         label = Path(label_in)
         answer = _request(

@@ -4,21 +4,32 @@ The server itself is the package `monailabel_app`; it runs as a program of its o
 MONAI Label.
 """
 
+import contextlib
 import errno
 import importlib.util
 import ipaddress
 import os
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
+
+import requests
 
 from imil.errors import BadInput, Conflict
 from imil.study import Study
 
 SERVER_PACKAGE = "monailabel_app"
 REQUIRED = (SERVER_PACKAGE, "monailabel")
+LOCAL_HOST = "127.0.0.1"
+START_SECONDS = 120.0
+"""How long a server may take to answer for the first time."""
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.3
 
 
 def serve(
@@ -76,6 +87,61 @@ def server_command(
     for name, value in (conf or {}).items():
         command += ["--conf", name, value]
     return command
+
+
+@contextlib.contextmanager
+def running_server(
+    folder: Path, log: Path, port: int = 0, waiting: Callable[[float], None] | None = None
+) -> Iterator[str]:
+    """A server of the study on this machine for the length of a ``with`` block; gives its address once it answers.
+
+    The server and all that it started are stopped at the end, come what may.
+
+    Args:
+        folder: the study.
+        log: file that the server's output goes to.
+        port: TCP port; 0 for any that is free.
+        waiting: told every now and then for how many seconds it has been starting.
+
+    Raises:
+        BadInput, Conflict: as `serve`; Conflict too if the server ends, or doesn't answer in time.
+    """
+    free = free_port(LOCAL_HOST, port)
+    command = server_command(folder, LOCAL_HOST, free, verbose=True)
+    with log.open("wb") as output:
+        # A process group of its own, so that the processes which train are stopped with it.
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    try:
+        url = f"http://{LOCAL_HOST}:{free}"
+        _wait_for(url, process, waiting)
+        yield url
+    finally:
+        _stop(process)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], waiting: Callable[[float], None] | None) -> None:
+    started = time.monotonic()
+    while (waited := time.monotonic() - started) < START_SECONDS:
+        if process.poll() is not None:
+            raise Conflict(f"The server ended with status {process.returncode} while it started.")
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(f"{url}/info/", timeout=10).ok:
+                return
+        if waiting is not None:
+            waiting(waited)
+        time.sleep(POLL_SECONDS)
+    raise Conflict(f"The server didn't answer within {START_SECONDS:.0f} seconds.")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server's process group, politely at first. The second signal reaches what outlived the server itself."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, kind)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
 
 
 def free_port(host: str, port: int) -> int:

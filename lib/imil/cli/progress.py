@@ -1,5 +1,6 @@
 """The progress bar of a training run at the console."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,6 +52,47 @@ class TrainingBar:
         if self._task is None:
             self._task = self._bar.add_task(phase, total=now.epochs, metrics="")
         self._bar.update(self._task, description=phase, completed=now.epoch, metrics=self._metrics)
+
+
+class TrainingsBar:
+    """A context that shows how many trainings of an experiment are done; on a file or pipe, a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[running]}"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+        self._told = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        self._console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+
+    def __call__(self, done: int, total: int, running: Sequence[str]) -> None:
+        """Show how far the experiment is."""
+        names = ", ".join(running[:3]) + (", ..." if len(running) > 3 else "")
+        if self._task is None:
+            self._task = self._bar.add_task("Trainings", total=total, running=names)
+        self._bar.update(self._task, completed=done, total=total, running=names)
+        # Without a terminal the bar is silent: a line for each tenth of the way.
+        if not self._console.is_terminal and done * 10 // max(total, 1) > self._told:
+            self._told = done * 10 // max(total, 1)
+            self.say(f"{done} of {total} trainings are done.")
 
 
 def metrics_text(metrics: dict[str, dict[str, float]]) -> str:

@@ -21,6 +21,8 @@ SELECTIONS = {
     "class_balanced": "the hardest cases of each class",
     "random": "random images",
 }
+QUICK: dict[str, Any] = {"image_size": 64, "epochs": 16, "imil_epochs": (10,)}
+"""What a quick trial of an experiment changes in the preset ``quick``, so that it ends in minutes on two processors."""
 TRANSFORMER = "vit_small_patch16_224"
 SMALL_TRANSFORMER = "vit_tiny_patch16_224"
 
@@ -69,7 +71,7 @@ class Experiment:
     Attributes:
         name: as typed after ``imil experiment``.
         title: heading of its report.
-        question: what it asks, in a sentence.
+        question: what it asks, in a sentence; also the command's help.
         arms: makes the arms for the experiment's settings and its single readers (arm name and title).
         new_answers: whether its arms queue different cases, so that only a simulated reader can answer.
     """
@@ -224,13 +226,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "compare",
             "Feedback against augmentations and controls",
-            "Does a reader's feedback help more than augmentations, and more than the same edit without her knowledge?",
+            "Feedback against augmentations and controls: the paper's Table 1 and Figures 3 to 5 for any study.",
             _compare,
             new_answers=False,
         ),
         Experiment("outliers", "Number of fed-back images", "How many images should a reader see?", _outliers),
-        Experiment("grid", "Size of the grid", "How fine should the grid be?", _grid),
-        Experiment("timing", "When to ask", "Early or late, and one round or two of half the size?", _timing),
+        Experiment("grid", "Size of the grid", "How fine should the reader's grid be?", _grid),
+        Experiment("timing", "When to ask", "Ask early or late, and in one round or in two of half the size?", _timing),
         Experiment("networks", "Networks", "Does feedback do the same to a CNN and to a transformer?", _networks),
         Experiment("selection", "Which images to ask about", "Which images are worth a reader's time?", _selection),
     )

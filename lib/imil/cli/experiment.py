@@ -1,0 +1,151 @@
+"""`imil experiment NAME`: comparisons that end in a table with intervals, and in pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imil.cli.options import StudyFolder, takes_settings
+from imil.errors import BadInput
+from imil.experiments.catalogue import EXPERIMENTS, QUICK
+from imil.settings import PRESETS, RunSettings, resolve
+
+if TYPE_CHECKING:
+    from imil.experiments.conduct import Backend
+
+app = typer.Typer(
+    help="Compare ways to train on a study: a table with intervals, and pictures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def _command(name: str, question: str) -> Any:
+    @takes_settings
+    def command(
+        study: StudyFolder,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                "--out",
+                help=f"Folder of the experiment; STUDY-{name} here if left out. The same command goes on where it was.",
+                file_okay=False,
+            ),
+        ] = None,
+        preset: Annotated[
+            str,
+            typer.Option("--preset", help=f"Named set of settings: {', '.join(PRESETS)}.", show_default="paper"),
+        ] = "",
+        quick: Annotated[
+            bool, typer.Option("--quick", help="Small images and few epochs: minutes on two processors, as a trial.")
+        ] = False,
+        seeds: Annotated[
+            str, typer.Option("--seeds", help="Seeds, e.g. 0,1,2. Each arm is trained once with each.")
+        ] = "0,1,2,3,4",
+        arms: Annotated[
+            str, typer.Option("--arms", help="Only these arms, e.g. imil,mixup or 'random_*'; all if left out.")
+        ] = "",
+        reader: Annotated[
+            str,
+            typer.Option(
+                "--reader",
+                help="Who gives feedback: oracle (goes by the lesion masks), live (a radiologist, over a server), the "
+                "number of a run that was read, or a feedback.csv. auto: the first that there is.",
+            ),
+        ] = "auto",
+        server: Annotated[
+            str, typer.Option("--server", help="With --reader live: a running server; one is started if left out.")
+        ] = "",
+        port: Annotated[
+            int, typer.Option("--port", min=0, max=65_535, help="With --reader live: where the started server listens.")
+        ] = 8000,
+        jobs: Annotated[
+            int | None,
+            typer.Option("--jobs", min=1, max=4096, help="Trainings at a time; as many as there is room for."),
+        ] = None,
+        ray: Annotated[
+            str, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster, e.g. auto or ray-head:6379.")
+        ] = "",
+        *,
+        overrides: dict[str, Any],
+    ) -> None:
+        settings, chosen = _settings(preset, quick, overrides)
+        numbers = _numbers(seeds)
+        if ray and jobs is not None:
+            raise BadInput("--jobs is about this machine; a Ray cluster knows how many trainings it has room for.")
+        _run(name, study, out, settings, chosen, numbers, _names(arms), reader, server, port, jobs, ray)
+
+    command.__name__, command.__doc__ = name, question
+    return command
+
+
+for _found in EXPERIMENTS.values():
+    app.command(_found.name)(_command(_found.name, _found.question))
+
+
+def _settings(preset: str, quick: bool, overrides: dict[str, Any]) -> tuple[RunSettings, str]:
+    if "seed" in overrides:
+        raise BadInput(f"--seed {overrides['seed']} names one seed; an experiment takes several: --seeds 0,1,2,3,4.")
+    if not quick:
+        return resolve(preset, **overrides), preset
+    if preset not in ("", "quick"):
+        raise BadInput(f"--quick brings its own preset, so it can't go with --preset {preset}; leave one of them out.")
+    return resolve("quick", **(QUICK | overrides)), "quick"
+
+
+def _numbers(seeds: str) -> list[int]:
+    numbers = []
+    for part in _names(seeds):
+        if not part.isdecimal() or int(part) > 2**31 - 1:
+            raise BadInput(f"The seed {part!r} isn't a whole number from 0 to {2**31 - 1}; give some as in 0,1,2.")
+        numbers.append(int(part))
+    return numbers
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _run(
+    name: str,
+    folder: Path,
+    out: Path | None,
+    settings: RunSettings,
+    preset: str,
+    seeds: list[int],
+    arms: list[str],
+    reader: str,
+    server: str,
+    port: int,
+    jobs: int | None,
+    ray: str,
+) -> None:
+    from rich.console import Console
+
+    from imil.cli.progress import TrainingsBar
+    from imil.experiments.plan import default_out
+    from imil.experiments.run import Request, run_experiment
+    from imil.study import Study
+
+    request = Request(name, Study.open(folder), settings, preset, seeds, arms, reader, server, port)
+    with TrainingsBar(Console()) as bar:
+        written = run_experiment(
+            request,
+            out or default_out(folder, name),
+            lambda: _backend(jobs, ray, settings.device),
+            say=bar.say,
+            progress=bar,
+        )
+    for path in written:
+        typer.echo(f"Written: {path}")
+
+
+def _backend(jobs: int | None, ray: str, device: str) -> "Backend":
+    if ray:
+        from imil.experiments.cluster import RayCluster
+
+        return RayCluster(ray)
+    from imil.experiments.processes import LocalProcesses, default_jobs, devices
+
+    found = devices(device)
+    return LocalProcesses(jobs or default_jobs(found), found)

@@ -1,0 +1,117 @@
+"""Carrying out a design: whatever isn't done yet is trained, then all results are read."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from imil.errors import ImilError
+from imil.experiments.folder import ExperimentFolder, read_result
+from imil.experiments.measures import evaluation_of
+from imil.experiments.plan import Design, tasks
+from imil.experiments.results import ArmResult, Outcome
+from imil.experiments.trainings import Task
+from imil.report.data import versions
+
+POLL_SECONDS = 1.0
+SAMPLES = 50
+"""Most training images that are kept with an outcome to be shown."""
+
+Progress = Callable[[int, int, Sequence[str]], None]
+"""Told how many trainings are done, of how many, and which are running."""
+
+
+class Backend(Protocol):
+    """Where tasks run: `imil.experiments.processes.LocalProcesses`, or a Ray cluster."""
+
+    @property
+    def free(self) -> int:
+        """How many more tasks can be started now."""
+        ...
+
+    def start(self, task: Task) -> None: ...
+
+    def finished(self, timeout: float) -> list[str]:
+        """Keys of the tasks that have ended since the last call; raises if one failed."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is still running."""
+        ...
+
+
+def conduct(plan: Design, folder: ExperimentFolder, backend: Backend, progress: Progress | None = None) -> Outcome:
+    """Do all trainings of a design that aren't done yet, and gather the results.
+
+    Args:
+        plan: what to do.
+        folder: claimed for it already; see `ExperimentFolder.claim`.
+        backend: where the trainings run. It's closed at the end.
+        progress: told whenever something begins or ends.
+
+    Raises:
+        ImilError: if a training fails; what was finished before stays, and isn't done again.
+    """
+    started = time.monotonic()
+    plan.study.pixels(plan.settings.image_size)  # made once here, instead of by all at the same time
+    try:
+        _run(tasks(plan, folder), backend, progress)
+    finally:
+        backend.close()
+    return outcome_of(plan, folder, time.monotonic() - started)
+
+
+def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcome:
+    """Read what the trainings of a design gave."""
+    results = {arm.name: [read_result(folder.result(arm.name, seed)) for seed in plan.seeds] for arm in plan.arms}
+    return Outcome(
+        experiment=plan.experiment.name,
+        title=plan.experiment.title,
+        study=plan.study.folder.resolve().name,
+        source=plan.study.info.source,
+        preset=plan.preset,
+        settings=plan.settings.model_dump(mode="json"),
+        seeds=list(plan.seeds),
+        reader="nobody" if plan.panel is None else plan.panel.description,
+        arms=list(plan.arms),
+        results=results,
+        left_out=dict(plan.left_out),
+        evaluation=evaluation_of(plan.study, plan.evaluation, plan.settings.image_size, _shown_samples(results)),
+        versions=versions(),
+        seconds=seconds,
+        agreement=None,
+    )
+
+
+def _run(todo: Sequence[Task], backend: Backend, progress: Progress | None) -> None:
+    done = {task.key for task in todo if task.done}
+    # A trunk whose arms all have their results isn't needed any more, even if its files were removed.
+    wanted = {need for task in todo if not task.done for need in task.needs}
+    waiting = [task for task in todo if not task.done and (not _is_trunk(task) or task.key in wanted)]
+    total = len(done) + len(waiting)
+    running: list[str] = []
+    while waiting or running:
+        ready = [task for task in waiting if all(need in done for need in task.needs)]
+        for task in ready[: backend.free]:
+            backend.start(task)
+            waiting.remove(task)
+            running.append(task.key)
+        if progress is not None:
+            progress(len(done), total, running)
+        if not running:
+            stuck = ", ".join(task.key for task in waiting[:3])
+            raise ImilError(f"The trainings {stuck} wait for others that don't exist.")
+        for key in backend.finished(POLL_SECONDS):
+            running.remove(key)
+            done.add(key)
+    if progress is not None:
+        progress(total, total, [])
+
+
+def _is_trunk(task: Task) -> bool:
+    return not hasattr(task, "arm")
+
+
+def _shown_samples(results: dict[str, list[ArmResult]]) -> list[str]:
+    """The fed-back cases of each arm's first seed, a few of each."""
+    found = (sample.case_id for arm in results.values() for result in arm[:1] for sample in result.samples[:6])
+    return list(dict.fromkeys(found))[:SAMPLES]
