@@ -1,15 +1,18 @@
 """Carrying out a design: whatever isn't done yet is trained, then all results are read."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from imil.errors import ImilError
 from imil.experiments.folder import ExperimentFolder, read_result
 from imil.experiments.measures import evaluation_of
+from imil.experiments.panels import PanelReply
 from imil.experiments.plan import Design, tasks
 from imil.experiments.results import ArmResult, Outcome
 from imil.experiments.trainings import Task
+from imil.metrics.agreement import agreement
 from imil.report.data import versions
 
 POLL_SECONDS = 1.0
@@ -78,7 +81,8 @@ def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcom
         evaluation=evaluation_of(plan.study, plan.evaluation, plan.settings.image_size, _shown_samples(results)),
         versions=versions(),
         seconds=seconds,
-        agreement=None,
+        agreement=_agreement(plan, results),
+        splits=dict(Counter(case.split for case in plan.study.cases)),
     )
 
 
@@ -109,6 +113,20 @@ def _run(todo: Sequence[Task], backend: Backend, progress: Progress | None) -> N
 
 def _is_trunk(task: Task) -> bool:
     return not hasattr(task, "arm")
+
+
+def _agreement(plan: Design, results: dict[str, list[ArmResult]]) -> dict[str, Any] | None:
+    """How far the single readers agree about the cases that each of them answered; None where there are no two."""
+    if plan.panel is None:
+        return None
+    replies = [
+        # The same case with another seed is another question: the model was another.
+        PanelReply(f"{result.seed}: {sample.case_id}", title, sample.action, sample.grid_size, sample.cells)
+        for name, title in plan.panel.singles.items()
+        for result in results.get(name, [])[: 1 if plan.panel.fixed else None]
+        for sample in result.samples
+    ]
+    return agreement(replies) if len({reply.reader for reply in replies}) > 1 else None
 
 
 def _shown_samples(results: dict[str, list[ArmResult]]) -> list[str]:
