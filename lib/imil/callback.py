@@ -67,7 +67,8 @@ class IMIL:
         imil_epochs: after which epochs, counted from 1.
         num_outliers: cases queued in each round, at most.
         grid_size: cells along each side of the reader's grid.
-        feedback: feedback mode, a name in `imil.training.feedback.FEEDBACK_MODES`.
+        feedback: feedback mode, a name in `imil.training.feedback.FEEDBACK_MODES`; ``cutout`` draws from torch's random
+            numbers at each item.
         black: the pixel value that stands for black, in the scale of the images as the data set gives them. If it
             normalises them by ``(x - mean) / std``, that's ``(0 - mean) / std``.
         fill: ``none``, or ``least_confident`` to fill up the queue when there are too few mispredictions.
