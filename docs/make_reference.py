@@ -224,7 +224,7 @@ COLUMNS = {
     "queued_case": "the queued case",
     "rationale": "the reader's own words",
     "reader": "who",
-    "reason": "`misprediction`, `least_confident`, `out_of_fold` or `random`",
+    "reason": "`misprediction`, `least_confident`, `class_balanced`, `out_of_fold` or `random`",
     "remaining": "cases left when the answer was recorded: the reply that was given",
     "replace": "the reader meant to replace an earlier answer",
     "round": "number of the round, from 1; in `runs` the last one opened",

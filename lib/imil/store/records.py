@@ -87,7 +87,7 @@ class QueuedCase:
     Attributes:
         confidence: probability of the predicted class, in [0, 1].
         probabilities: one for each class, in the order of the run's classes.
-        reason: ``"misprediction"``, ``"least_confident"``, ``"out_of_fold"`` or ``"random"``.
+        reason: why it was picked, one of `imil.outliers.Reason`.
         heatmap: float32 (rows, cols) in [0, 1], at the size of the network's input.
         method: name of the heat-map method; ``layer`` the layer it looked at.
     """

@@ -65,7 +65,8 @@ def why_queued(case: Case) -> str:
     """The reason for which a case is in the queue."""
     reasons = {
         "misprediction": _("The model is wrong here, and sure of it."),
-        "least_confident": _("The model is right here, but among its predictions this is one of the least sure."),
+        "least_confident": _("Among the model's predictions, this is one of the least sure."),
+        "class_balanced": _("Among the images of its class, this is one that the model finds hardest."),
         "out_of_fold": _("Models that were not trained on this image get it wrong."),
         "random": _("Chosen at random."),
     }
