@@ -160,16 +160,25 @@ def test_relabel_and_exclude_take_effect(study):
     assert Rounds(study).feedback(run.id)[excluded].action == "exclude"
 
 
-def test_out_of_fold_queues_what_models_trained_elsewhere_mispredict(study):
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fill": "out_of_fold"}, {"misprediction", "out_of_fold"}),
+        ({"selection": "out_of_fold", "fill": "none"}, {"out_of_fold"}),
+    ],
+    ids=["fill", "selection"],
+)
+def test_out_of_fold_queues_what_models_trained_elsewhere_mispredict(study, changes, expected):
     messages = []
-    plan = Rounds(study).plan(StartRequest(settings=resolve(**(SETTINGS | {"fill": "out_of_fold", "folds": 2}))))
+    plan = Rounds(study).plan(StartRequest(settings=resolve(**(SETTINGS | {"folds": 2} | changes))))
     run = advance(study, plan, lambda progress: messages.append((progress.phase, progress.message)))
     assert [message for phase, message in messages if phase == "folds"] == [
         "Model 1 of 2 on the other folds",
         "Model 2 of 2 on the other folds",
     ]
     reasons = {entry.reason for entry in study.store.queue(run.id, 1)}
-    assert reasons <= {"misprediction", "out_of_fold"}
+    assert reasons <= expected
+    assert "out_of_fold" in reasons
     for entry in study.store.queue(run.id, 1):
         assert entry.prediction != entry.label
 
