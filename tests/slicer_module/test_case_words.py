@@ -1,8 +1,12 @@
 """Cases, answers and reasons in words."""
 
+from typing import get_args
+
 import pytest
 from IMILLib import casewords, rationale
-from IMILLib.records import PreviousAnswer, QueueRow, Receipt
+from IMILLib.records import Case, PreviousAnswer, QueueRow, Receipt
+
+from imil.outliers import Reason
 
 
 @pytest.mark.parametrize(
@@ -111,3 +115,16 @@ def test_a_row_says_how_it_stands(changed: dict[str, object], words: str) -> Non
     row = QueueRow.parse({**values, **changed})
     assert casewords.row_state(row, "Ada") == words
     assert casewords.row_reader(row) == (", ".join(row.readers) or row.holder)
+
+
+def test_each_reason_of_the_server_is_said_in_words() -> None:
+    def why(reason: str) -> str:
+        edges = (0, 1)
+        case = Case("a", 1, 1, 1, 1, 1, "tb", "tb", 1.0, (1.0,), ("tb",), reason, edges, edges, "cam", "", "", "", None)
+        return casewords.why_queued(case)
+
+    queued = set(get_args(Reason)) - {"recorded"}  # which no server sends
+    sentences = {why(reason) for reason in queued}
+    assert len(sentences) == len(queued)
+    assert all(sentence.endswith(".") and "_" not in sentence for sentence in sentences)
+    assert why("of a later version") == "of a later version"

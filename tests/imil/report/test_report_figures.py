@@ -2,14 +2,16 @@
 
 import io
 import xml.etree.ElementTree as ET
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from imil.grid import Grid
+from imil.outliers import Reason
 from imil.report import comparison, figures, pictures
-from imil.report.html import number
+from imil.report.html import REASONS, number
 from imil.report.model import CasePictures, Evaluation, ScoredModel
 from imil.store import EpochMetrics
 
@@ -103,6 +105,11 @@ def test_numbers_are_rounded_and_what_is_undefined_is_a_dash():
     assert number(-0.5, 2, sign=True) == "−0.50"
     assert number(0.5, 1, sign=True) == "+0.5"
     assert number(None) == number(float("nan")) == "–"
+
+
+def test_each_reason_is_said_in_words():
+    assert set(REASONS) == set(get_args(Reason)) - {"recorded"}
+    assert not any("_" in words for words in REASONS.values())
 
 
 class TestSentences:
