@@ -27,12 +27,12 @@ JPEG_QUALITY = 88
 
 def grey_jpeg(image: FloatArray) -> bytes:
     """A ``(rows, cols)`` image in [0, 1] as JPEG."""
-    return _jpeg(Image.fromarray(_bytes(image), mode="L"))
+    return jpeg(Image.fromarray(_bytes(image), mode="L"))
 
 
 def heat_jpeg(image: FloatArray, heatmap: FloatArray) -> bytes:
     """The image in grey under its heat map."""
-    return _jpeg(Image.fromarray(overlay(image, heatmap)))
+    return jpeg(Image.fromarray(overlay(image, heatmap)))
 
 
 def cells_jpeg(image: FloatArray, grid: Grid, cells: Sequence[int], misleading: Sequence[int]) -> bytes:
@@ -44,7 +44,7 @@ def cells_jpeg(image: FloatArray, grid: Grid, cells: Sequence[int], misleading: 
     draw_cells(axes, image, grid, cells, misleading)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
-    return _jpeg(Image.open(buffer).convert("RGB"))
+    return jpeg(Image.open(buffer).convert("RGB"))
 
 
 def colour_bar_png() -> bytes:
@@ -132,7 +132,8 @@ def _bytes(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image) -> bytes:
+    """The image as JPEG, at the quality of the reports."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     return buffer.getvalue()
