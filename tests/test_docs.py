@@ -135,7 +135,7 @@ def test_python_page_names_what_exists() -> None:
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folders that the pages' commands name."""
-    for name in ("STUDY", "FOLDER", "my-study"):
+    for name in ("STUDY", "FOLDER", "my-study", "shenzhen"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
 
