@@ -169,7 +169,7 @@ def _grid(settings: RunSettings, _: Mapping[str, str]) -> list[Arm]:
 
 
 def _timing(settings: RunSettings, _: Mapping[str, str]) -> list[Arm]:
-    late, last = settings.imil_epochs[0], settings.epochs
+    late, last = (*settings.imil_epochs, 0)[0], settings.epochs
     early, second = max(1, late // 2), (late + last) // 2
     if not early < late < second < last:
         raise BadInput(

@@ -4,13 +4,14 @@ Its machines must have IMIL installed, and see the study's and the experiment's 
 """
 
 import os
+import socket
 from typing import Any
 
 from imil.errors import BadInput
 from imil.experiments.processes import TaskFailed
 from imil.experiments.trainings import Task, sentence_of
 
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 5.0
 
 
 class RayCluster:
@@ -33,6 +34,7 @@ class RayCluster:
             raise BadInput("--ray needs the package ray, which isn't installed; install imil[ray].") from error
         self._ray: Any = ray
         try:
+            _knock(address)  # Ray itself waits for minutes
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -81,6 +83,13 @@ class RayCluster:
             self._ray.cancel(reference, force=True)
         self._running.clear()
         self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nothing listens at an address with a port."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _work(task: Task, device: str) -> str:

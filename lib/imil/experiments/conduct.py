@@ -2,10 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
-from imil.errors import ImilError
+from filelock import FileLock, Timeout
+
+from imil.errors import Conflict, ImilError
 from imil.experiments.folder import ExperimentFolder, read_result
 from imil.experiments.measures import evaluation_of
 from imil.experiments.panels import PanelReply
@@ -55,9 +58,11 @@ def conduct(plan: Design, folder: ExperimentFolder, backend: Backend, progress: 
         ImilError: if a training fails; what was finished before stays, and isn't done again.
     """
     started = time.monotonic()
-    plan.study.pixels(plan.settings.image_size)  # made once here, instead of by all at the same time
     try:
-        _run(tasks(plan, folder), backend, progress)
+        with _alone(folder):
+            _read_results(plan, folder)  # a damaged one is told about now rather than after hours
+            plan.study.pixels(plan.settings.image_size)  # made once here, instead of by all at the same time
+            _run(tasks(plan, folder), backend, progress)
     finally:
         backend.close()
     return outcome_of(plan, folder, time.monotonic() - started)
@@ -65,7 +70,7 @@ def conduct(plan: Design, folder: ExperimentFolder, backend: Backend, progress: 
 
 def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcome:
     """Read what the trainings of a design gave."""
-    results = {arm.name: [read_result(folder.result(arm.name, seed)) for seed in plan.seeds] for arm in plan.arms}
+    results = _read_results(plan, folder)
     return Outcome(
         experiment=plan.experiment.name,
         title=plan.experiment.title,
@@ -84,6 +89,29 @@ def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcom
         agreement=_agreement(plan, results),
         splits=dict(Counter(case.split for case in plan.study.cases)),
     )
+
+
+@contextmanager
+def _alone(folder: ExperimentFolder) -> Iterator[None]:
+    """Refuse to train in a folder in which another process does; they would write the same checkpoints."""
+    folder.work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Conflict(
+            f"Another process is carrying out the experiment in {folder.path}; wait until it stops, or stop it."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_results(plan: Design, folder: ExperimentFolder) -> dict[str, list[ArmResult]]:
+    """By arm, the results that are there, in the order of the seeds."""
+    paths = {arm.name: [folder.result(arm.name, seed) for seed in plan.seeds] for arm in plan.arms}
+    return {name: [read_result(path) for path in found if path.is_file()] for name, found in paths.items()}
 
 
 def _run(todo: Sequence[Task], backend: Backend, progress: Progress | None) -> None:

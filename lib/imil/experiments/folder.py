@@ -23,6 +23,7 @@ from imil.experiments.results import VERSION, ArmResult, QueuedSample
 from imil.files import replacing, write_text
 
 MAX_DESCRIPTION_BYTES = 10_000_000
+NOBODY = "nobody"
 _ARRAYS = ("probabilities", "maps", "heatmap_inside", "gradient_inside", "sample_maps")
 
 
@@ -34,7 +35,7 @@ class Conditions:
         experiment: its name.
         study: a hash of the study's images, labels and splits.
         settings: those of the experiment, without the seed.
-        reader: who answers, and a hash of the recorded answers.
+        reader: who answers, and a hash of the recorded answers; `NOBODY` if no arm asks anybody.
     """
 
     experiment: str
@@ -81,25 +82,29 @@ class ExperimentFolder:
                 f"{found.get('imil', 'unknown')}; this one writes format {VERSION}); name another folder with --out, "
                 "or remove it."
             )
-        difference = _difference(found.get("conditions", {}), here)
+        difference = _difference(found["conditions"], here)
         if difference:
             raise Conflict(
                 f"{self.path} holds results that were made under other conditions: {difference}. Name another folder "
                 "with --out, or remove it."
             )
+        if found["conditions"].get("reader") == NOBODY != conditions.reader:
+            self._write(here)
 
     def _description(self) -> dict[str, Any] | None:
         try:
             if self.description.stat().st_size > MAX_DESCRIPTION_BYTES:
                 raise ValueError("it's too large")
             found = json.loads(self.description.read_text("utf-8"))
-            if not isinstance(found, dict) or not isinstance(found.get("conditions", {}), dict):
+            if not isinstance(found, dict):
                 raise ValueError("it isn't a JSON object")
+            if found.get("version") == VERSION and not isinstance(found["conditions"]["settings"], dict):
+                raise TypeError("it has no settings")
         except FileNotFoundError:
             return None
         except NotADirectoryError as error:
             raise BadInput(f"{self.path} isn't a folder; name another with --out.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"{self.description} can't be used ({error}); name another folder with --out, or remove it."
             ) from error
@@ -145,13 +150,14 @@ def read_result(path: Path) -> ArmResult:
 
 def _difference(found: dict[str, Any], here: dict[str, Any]) -> str:
     """The first condition that differs, in words; empty if none does."""
-    words = {"experiment": "the experiment", "reader": "the reader"}
-    for name in ("experiment", "reader"):
-        if found.get(name) != here[name]:
-            return f"{words[name]} was {found.get(name)!r} and is {here[name]!r} now"
+    if found.get("experiment") != here["experiment"]:
+        return f"the experiment was {found.get('experiment')!r} and is {here['experiment']!r} now"
+    # What is trained without a reader is the same whoever reads before or after.
+    if found.get("reader") != here["reader"] and NOBODY not in (found.get("reader"), here["reader"]):
+        return f"the reader was {found.get('reader')!r} and is {here['reader']!r} now"
     if found.get("study") != here["study"]:
         return "the study's images, labels or splits have changed, or it's another study"
-    before = found.get("settings", {})
+    before = found["settings"]
     for name, value in here["settings"].items():
         if before.get(name) != value:
             return f"the setting {name} was {before.get(name)!r} and is {value!r} now"

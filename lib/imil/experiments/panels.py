@@ -142,6 +142,11 @@ class RecordedPanel:
         """The readers' names, in the order of their first answers."""
         return list(dict.fromkeys(reply.reader for reply in self.replies))
 
+    @property
+    def grid_size(self) -> int:
+        """Cells along each side of the finest grid that was answered; 0 if none was."""
+        return max((reply.grid_size for reply in self.replies if reply.cells), default=0)
+
     @cached_property
     def singles(self) -> Mapping[str, str]:
         if len(self.readers) < 2:

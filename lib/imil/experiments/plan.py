@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,11 @@ from typing import Any
 from imil.errors import BadInput
 from imil.experiments.arms import MAIN, PANEL, Arm
 from imil.experiments.catalogue import Experiment, choose
-from imil.experiments.folder import Conditions, ExperimentFolder
+from imil.experiments.folder import NOBODY, Conditions, ExperimentFolder
 from imil.experiments.measures import EvaluationPlan, plan_evaluation
-from imil.experiments.panels import Panel
+from imil.experiments.panels import Panel, RecordedPanel
 from imil.experiments.trainings import ArmTask, Task, Trunk
+from imil.grid import Grid
 from imil.settings import RunSettings
 from imil.study import Study
 
@@ -66,12 +68,15 @@ class Design:
     def conditions(self) -> Conditions:
         """What must be the same for all results in a folder."""
         settings = self.settings.model_dump(mode="json", exclude={"seed", "device"})
-        reader = "nobody" if self.panel is None else self.panel.identity
+        reader = NOBODY if self.panel is None else self.panel.identity
         return Conditions(self.experiment.name, study_digest(self.study), settings, reader)
 
     def arm_settings(self, arm: Arm, seed: int) -> RunSettings:
         """All settings of an arm with a seed."""
-        return RunSettings(**self.settings.model_dump() | dict(arm.settings) | {"seed": seed})
+        values = self.settings.model_dump() | dict(arm.settings) | {"seed": seed}
+        if "selection" in arm.settings and values["fill"] == "out_of_fold":
+            values["fill"] = "none"  # it goes with the experiment's own selection only
+        return RunSettings(**values)
 
 
 def design(
@@ -139,16 +144,19 @@ def study_digest(study: Study) -> str:
 
 def needs_reader(experiment: Experiment, settings: RunSettings, arms: Sequence[str]) -> bool:
     """Whether any of the wanted arms asks somebody. Arms of single readers, who aren't known yet, do."""
-    known = {arm.name: arm for arm in experiment.arms(settings, {"reader_1": "", "reader_2": "", "reader_3": ""})}
-    chosen = choose(list(known.values()), arms)
-    return any(arm.asks or arm.repeats for arm in chosen)
+    if any(re.fullmatch(r"reader_\d+", name) for name in arms):
+        return True
+    known = experiment.arms(settings, {"reader_1": "", "reader_2": ""})
+    return any(arm.asks or arm.repeats for arm in choose(known, arms))
 
 
 def _trunk(plan: Design, folder: ExperimentFolder, settings: RunSettings) -> Trunk:
     relevant = settings.model_dump(mode="json", exclude=set(AFTER_TRUNK) | {"seed", "device"})
     name = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
     key = f"shared-{name}-seed-{settings.seed}"
-    return Trunk(key, plan.study.folder, folder.work / key, settings, settings.imil_epochs[:1])
+    # Further draws come after an arm's own first round, which may be earlier than the trunk's last stop.
+    plain = settings.model_copy(update={"extra_draws": 0})
+    return Trunk(key, plan.study.folder, folder.work / key, plain, settings.imil_epochs[:1])
 
 
 def _arm_task(plan: Design, folder: ExperimentFolder, arm: Arm, settings: RunSettings, trunk: Trunk | None) -> ArmTask:
@@ -198,7 +206,7 @@ def _cant_ask(arm: Arm, experiment: Experiment, panel: Panel) -> str:
 
 def _check_arm(plan: Design, arm: Arm) -> None:
     settings: Any = plan.arm_settings(arm, 0)
-    if not arm.asks:
+    if not (arm.asks or arm.repeats):
         return
     if not settings.imil_epochs:
         raise BadInput("The setting imil_epochs is empty, so nobody would be asked; give it an epoch, e.g. 70.")
@@ -209,6 +217,23 @@ def _check_arm(plan: Design, arm: Arm) -> None:
         raise BadInput(
             f"The arm {arm.name} asks about {settings.num_outliers} images{times}, but {plan.study.folder} has only "
             f"{count} training images; lower num_outliers, or leave the arm out with --arms."
+        )
+    _check_grid(plan, settings)
+
+
+def _check_grid(plan: Design, settings: RunSettings) -> None:
+    """Refuse a grid that is too fine to be answered, or to be laid on what the network gets."""
+    case, shape = min(plan.study.training_sizes().items(), key=lambda item: min(item[1]))
+    try:
+        Grid.square(settings.grid_size, shape)
+    except BadInput as error:
+        raise BadInput(f"The training image {case!r} is too small: {error}") from error
+    recorded = plan.panel.grid_size if isinstance(plan.panel, RecordedPanel) else 0
+    size = max(settings.grid_size, recorded)
+    if size > settings.image_size:
+        raise BadInput(
+            f"A grid of {size} x {size} cells doesn't fit an image_size of {settings.image_size}: each cell needs at "
+            "least one pixel; choose a larger image_size."
         )
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from imil.store import Action, Event
 from imil.study import Study
 
 MAX_TABLE_BYTES = 64_000_000
+MAX_GRID = 64
+"""Most cells along a grid's side, as the setting grid_size allows."""
 TABLE = "feedback.csv"
 _NEEDED = ("effective", "image", "reader", "action", "cells", "misleading", "grid_size", "new_label", "image_sha256")
 
@@ -43,10 +46,13 @@ def load_recording(study: Study, source: str) -> RecordedPanel:
     if source.isdecimal():
         return _from_run(study, int(source))
     path = Path(source)
-    path = path / TABLE if path.is_dir() else path
-    if not path.is_file():
-        raise NotFound(f"There is no file {path}; name a run by its number, or a {TABLE} that `imil export` wrote.")
-    return _from_table(study, path)
+    try:
+        path = path / TABLE if path.is_dir() else path
+        if not path.is_file():
+            raise NotFound(f"There is no file {path}; name a run by its number, or a {TABLE} that `imil export` wrote.")
+        return _from_table(study, path)
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def _from_run(study: Study, run_id: int) -> RecordedPanel:
@@ -77,6 +83,16 @@ def _from_table(study: Study, path: Path) -> RecordedPanel:
 def _panel(replies: list[PanelReply], source: str, seen: Mapping[str, Seen]) -> RecordedPanel:
     if not any(reply.action != "skip" for reply in replies):
         raise BadInput(f"There is no answer in {source} to replay; have its round reviewed first.")
+    grids: dict[str, set[int]] = defaultdict(set)
+    for reply in replies:
+        if reply.cells or reply.misleading:
+            grids[reply.case_id].add(reply.grid_size)
+    for case, sizes in grids.items():
+        if len(sizes) > 1:
+            raise BadInput(
+                f"The readers of {case!r} in {source} had different grids ({', '.join(map(str, sorted(sizes)))} cells "
+                "along each side), so their cells can't be combined; replay one run at a time."
+            )
     digest = hashlib.sha256(json.dumps([asdict(reply) for reply in replies]).encode()).hexdigest()
     readers = len({reply.reader for reply in replies})
     cases = len({reply.case_id for reply in replies})
@@ -129,14 +145,24 @@ def _row_reply(study: Study, row: Mapping[str, str], path: Path) -> PanelReply:
         raise BadInput(
             f"{path}: the action of {case!r} is {row['action']!r}; allowed are grid, skip, relabel, exclude."
         )
+    if bool(row["new_label"]) != (row["action"] == "relabel"):
+        raise BadInput(
+            f"{path}: the new_label of {case!r} is {row['new_label']!r} and its action {row['action']}; the action "
+            "relabel needs a new label, and the others take none."
+        )
     try:
         grid_size = int(row["grid_size"] or 0)
+        if not 0 <= grid_size <= MAX_GRID:
+            raise ValueError(f"its grid_size is {grid_size}; allowed is 1 to {MAX_GRID}")
         cells, misleading = (tuple(int(cell) for cell in row[name].split()) for name in ("cells", "misleading"))
         if cells or misleading:
             grid = Grid.square(grid_size, (grid_size, grid_size))
             cells, misleading = grid.check_cells(cells), grid.check_cells(misleading)
-    except ValueError as error:
-        raise BadInput(f"{path}: the cells of {case!r} can't be read ({error}).") from error
+            grid.mask(cells, misleading)  # refuses a cell that is marked both ways
+        if row["action"] == "grid" and not cells:
+            raise ValueError("the action grid needs at least one cell that matters")
+    except (ValueError, BadInput) as error:
+        raise BadInput(f"{path}: the cells of {case!r} can't be used ({str(error).rstrip('.')}).") from error
     return PanelReply(
         case, row["reader"], row["action"], grid_size, cells, misleading, row["new_label"], row.get("rationale", "")
     )

@@ -6,13 +6,13 @@ written = run_experiment(Request("compare", Study.open(folder), resolve("quick")
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imil.errors import BadInput, NotFound
 from imil.experiments.catalogue import EXPERIMENTS
 from imil.experiments.conduct import Backend, Progress, conduct
-from imil.experiments.folder import ExperimentFolder
+from imil.experiments.folder import NOBODY, ExperimentFolder
 from imil.experiments.live import read_live
 from imil.experiments.panels import Panel, SimulatedPanel
 from imil.experiments.plan import Design, design, needs_reader
@@ -100,22 +100,22 @@ def plan_of(request: Request, folder: ExperimentFolder, *, say: Say = print) -> 
     if not needs_reader(experiment, request.settings, request.arms):
         plan = planned(None)
     else:
-        planned(SimulatedPanel())  # refuses what no reader could mend, before anybody reads
-        panel = _panel(request, folder, say)
-        if experiment.new_answers and panel.fixed:
+        reader = _automatic_reader(request) if request.reader == "auto" else request.reader
+        if experiment.new_answers and reader != "oracle":
             raise BadInput(
-                f"The arms of the experiment {experiment.name} ask about different images, which recorded answers "
-                "can't give; it needs lesion masks and --reader oracle."
+                f"The arms of the experiment {experiment.name} ask about different images, which neither recorded "
+                "answers nor one reading can give; it needs lesion masks and --reader oracle."
             )
-        plan = planned(panel)
+        if reader == "live":
+            # Refuses what no reader could mend, before anybody reads.
+            folder.claim(replace(planned(SimulatedPanel()).conditions, reader=NOBODY))
+        plan = planned(_panel(request, reader, say))
     folder.claim(plan.conditions)
     return plan
 
 
-def _panel(request: Request, folder: ExperimentFolder, say: Say) -> Panel:
-    study, reader = request.study, request.reader
-    if reader == "auto":
-        reader = _automatic_reader(request)
+def _panel(request: Request, reader: str, say: Say) -> Panel:
+    study = request.study
     if reader == "oracle":
         _check_oracle(study)
         return SimulatedPanel()

@@ -8,6 +8,7 @@ checkpoint with the same weights as if they had never stopped.
 import math
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from filelock import FileLock
 
 from imil.casefeedback import CaseFeedback
-from imil.combination import combine_round
+from imil.combination import combine_answers
 from imil.errors import BadInput, ImilError
 from imil.experiments.arms import MAIN, Arm
 from imil.experiments.folder import write_result
@@ -151,7 +152,7 @@ class ArmTask:
             gradient_inside=found.gradient_inside,
             samples=tuple(rounds.samples),
             sample_maps=np.stack(maps).astype(np.float16) if maps else np.zeros((0, size, size), np.float16),
-            images=len(rounds.samples),
+            images=len({sample.case_id for sample in rounds.samples}),
             steps=training.steps,
             epochs=engine.epoch,
             seconds=seconds,
@@ -234,7 +235,8 @@ class _Rounds:
     def __init__(self, task: ArmTask, training: Training) -> None:
         self._task, self._training = task, training
         self._asked: set[str] = set()
-        self._feedback: dict[str, CaseFeedback] = {}
+        self._held = 0
+        self._given: dict[str, CaseFeedback] = {}
         self.samples: list[QueuedSample] = []
         self.sampled: list[QueuedCase] = []
         self.notes: list[str] = []
@@ -245,28 +247,47 @@ class _Rounds:
         if task.panel is None:
             return
         queue = self._queue(task.panel)
+        self._held += 1
         self._asked |= {case.case_id for case in queue.cases}
         if not queue.cases:
             self.notes.append(queue.message)
         grid_size = task.settings.grid_size
         replies = task.panel.answers(training.study, task.arm.asks or MAIN, queue.cases, grid_size)
-        given = _controlled(combine_round(replies, task.settings.combine), task)
+        combination = combine_answers(replies, task.settings.combine)
+        if combination.message:
+            self.notes.append(combination.message)
+        given = _controlled(combination.feedback, task)
+        whole = len(combination.feedback) - len(given)
+        if whole:
+            self.notes.append(
+                f"{whole} of {len(combination.feedback)} cases train on unchanged: all of their cells were chosen, so "
+                "there are no others."
+            )
+        self._given |= given
         if task.arm.repeats:
-            grids = sum(said.action == "grid" for said in given.values())
-            training.restart_with(extra_draws=(task.arm.repeats - 1) * grids)
+            training.restart_with(extra_draws=self._extra_draws(task.arm.repeats))
             return
-        self._feedback |= given
-        number = len({sample.round for sample in self.samples}) + 1
-        training.engine.set_feedback(self._feedback, cursor=number)
-        self._note_samples(queue.cases, replies, given, number, epoch)
+        training.engine.set_feedback(self._given, cursor=self._held)
+        self._note_samples(queue.cases, replies, given, self._held, epoch)
+
+    def _extra_draws(self, repeats: int) -> int:
+        """What drawing the queued cases this often adds to an epoch, less the cases that are left out of it."""
+        actions = Counter(said.action for said in self._given.values())
+        return max(0, (repeats - 1) * actions["grid"] - actions["exclude"])
+
+    @property
+    def _feedback(self) -> dict[str, CaseFeedback]:
+        """What the arm trains with."""
+        return {} if self._task.arm.repeats else self._given
 
     def _queue(self, panel: Panel) -> Queue:
         engine, settings = self._training.engine, self._training.settings
         out_of_fold = None
         if "out_of_fold" in (settings.fill, settings.selection) and not panel.fixed:
-            folder = (self._task.trunk or self._task.folder) / f"folds-{engine.epoch}"
+            # Before their first round, several arms want the same folds; those who wait find them done.
+            shared = self._task.trunk if not self._held else None
+            folder = (shared or self._task.folder) / f"folds-{engine.epoch}"
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # Several arms want the same folds; those who wait find them done.
             with FileLock(folder.with_suffix(".lock")):
                 out_of_fold = out_of_fold_probabilities(
                     engine,
