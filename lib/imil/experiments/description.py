@@ -32,8 +32,8 @@ def _study(outcome: Outcome) -> str:
     text = f"The study “{plain_text(outcome.study)}” has the classes {classes}"
     text += f", with {joined(sizes)}" if sizes else ""
     lesions = len(outcome.evaluation.lesion_cases)
-    text += f". Arms are measured on the {outcome.evaluation.split} images, of {count(patients, 'patient')}"
-    return f"{text}, where they look on {lesions} of them with a lesion mask." if lesions else f"{text}."
+    text += f". The arms are measured on the {outcome.evaluation.split} images of {count(patients, 'patient')}"
+    return f"{text}, and where they look on {lesions} of these that have a lesion mask." if lesions else f"{text}."
 
 
 def _ordered(splits: dict[str, int]) -> list[tuple[str, int]]:
@@ -70,9 +70,8 @@ def _feedback(outcome: Outcome) -> list[str]:
     return [
         f"{when}, up to {get('num_outliers')} training images are fed back: {selection}. The reader, "
         f"{plain_text(outcome.reader)}, chooses cells of a {get('grid_size')} × {get('grid_size')} grid, and from then "
-        f"on {edit}. Until then the arms share one network for each seed, but for those that are trained from the first "
-        "epoch in a way of their own. An arm of several rounds, images, grids, networks or selections has what its "
-        "title says instead."
+        f"on {edit}. Until then the arms share one network for each seed, but for those that are trained in a way of "
+        "their own from the first epoch. Where an arm's title says otherwise, that holds for this arm."
     ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from imil.experiments.description import what_was_done
 from imil.experiments.published import published
 from imil.experiments.results import VERSION, ArmResult, Evaluation, Outcome
+from imil.experiments.sentences import is_shown
 from imil.experiments.tables import Difference, Estimate, Row, Table, sentences
 from imil.report.data import plain_values
 
@@ -97,6 +98,7 @@ def _differences(found: Mapping[str, Difference]) -> dict[str, Any] | None:
             "over_patients": _bounds(one.over_patients),
             "p": one.p,
             "p_holm": one.p_holm,
+            "shown": is_shown(one),
         }
         for key, one in found.items()
     } or None

@@ -14,6 +14,7 @@ from matplotlib.transforms import blended_transform_factory
 from imil.experiments.arms import Arm
 from imil.experiments.results import Outcome
 from imil.experiments.sections import GROUP_TITLES, Section, main_arm, present, sections, side_by_side
+from imil.experiments.sentences import is_shown
 from imil.experiments.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE, Look, Page, looks, plain_text, wrapped
 from imil.experiments.tables import Row, Table
 from imil.metrics import mean_roc_band, reliability
@@ -239,13 +240,12 @@ def _draw_difference(axes: Axes, row: Row, key: str, position: int, limit: float
         for bound, end, marker in ((low, -limit, "<"), (high, limit, ">")):
             if abs(bound) > limit:
                 axes.plot(end, position, marker, color=look.color, markersize=4)
-    significant = math.isfinite(found.p_holm) and found.p_holm < 0.05
     axes.plot(
         found.value,
         position,
         look.marker,
         color=look.color,
-        markerfacecolor=look.color if significant else "white",
+        markerfacecolor=look.color if is_shown(found) else "white",
         markersize=5,
         markeredgewidth=1.1,
     )
@@ -284,6 +284,6 @@ def _forest_keys() -> list[Line2D]:
 
     return [
         Line2D([], [], color=INK, linewidth=1.3, label="95 % interval over seeds"),
-        point("p < 0.05 after Holm", INK),
-        point("p ≥ 0.05, or no p", "white"),
+        point("shown to differ", INK),
+        point("not shown", "white"),
     ]

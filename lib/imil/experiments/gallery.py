@@ -94,8 +94,8 @@ def _reliability(outcome: Outcome) -> str:
     pooled = f"The predictions of {seeds} seeds are pooled: each image counts {seeds} times. " if seeds > 1 else ""
     return (
         f"Reliability diagrams in 15 bins, on {_measured_on(outcome)}. {pooled}On the diagonal, a confidence of 0.8 is "
-        "right in 8 of 10 cases. Marks: mean confidence of a bin. Below: the share of predictions in each bin. ECE: mean "
-        "over seeds of each seed's own, which is larger than that of the pooled bins."
+        "right in 8 of 10 cases. Marks: mean confidence of a bin. Below: the share of predictions in each bin. "
+        + ("ECE: mean over seeds of each seed's own; that of the pooled bins would be lower." if seeds > 1 else "")
     )
 
 
@@ -103,24 +103,25 @@ def _differences(outcome: Outcome) -> str:
     seeds = len(outcome.seeds)
     none = " With one seed there is no interval over seeds." if seeds < 2 else ""
     return (
-        f"Each arm minus the baseline that it is compared with, paired by seed: mean over {count(seeds, 'seed')} and 95 % "
-        f"t-interval over seeds, on {_measured_on(outcome)}. An arrow head: the interval goes on beyond the axes. A "
-        f"filled mark: p < 0.05 in the paired t-test over seeds after Holm's correction over all arms.{none}"
+        f"Each arm minus the baseline that it is compared with, paired by seed: mean over {count(seeds, 'seed')} and "
+        f"95 % t-interval over seeds, on {_measured_on(outcome)}. An arrow head: the interval goes on beyond the axes. "
+        "Shown to differ: p < 0.05 in the paired t-test over seeds after Holm's correction over all arms, and the 95 % "
+        f"bootstrap interval over patients excludes zero.{none}"
     )
 
 
 def _heatmaps(outcome: Outcome) -> str:
     images = len(outcome.evaluation.shown)
     return (
-        f"Heat maps for the true class of {images} {outcome.evaluation.split} images, which were drawn without a look at "
-        f"any prediction. {_FIRST_SEED} Each map is scaled to its own maximum, so that brightness can't be compared "
+        f"Heat maps for the true class of {images} {outcome.evaluation.split} images, which were drawn without a look "
+        f"at any prediction. {_FIRST_SEED} Each map is scaled to its own maximum, so that brightness can't be compared "
         "between maps."
     )
 
 
 def _samples(outcome: Outcome) -> str:
     return (
-        f"Images that were fed back with the first seed. The reader is {plain_text(outcome.reader)}. From the left: the "
-        "image, the heat map for the predicted class when it was queued, the cells that were chosen, the image as "
+        f"Images that were fed back with the first seed. The reader is {plain_text(outcome.reader)}. From the left: "
+        "the image, the heat map for the predicted class when it was queued, the cells that were chosen, the image as "
         "training saw it from then on, and the reason that was given. “Predicted” has the network's confidence."
     )

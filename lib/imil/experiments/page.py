@@ -9,8 +9,6 @@ from imil.experiments.results import Outcome
 from imil.experiments.sections import present, sections
 from imil.report.html import data_uri, environment, number
 
-ALPHA = 0.05
-
 
 def render(facts: dict[str, Any], outcome: Outcome, figures: Sequence[Drawn]) -> str:
     """The page as text; every figure is a data URI, and nothing is loaded from elsewhere."""
@@ -22,7 +20,6 @@ def render(facts: dict[str, Any], outcome: Outcome, figures: Sequence[Drawn]) ->
         best=best_arms(facts),
         titles={arm.name: arm.title for arm in outcome.arms},
         figures=[{"heading": one.heading, "caption": one.caption, "uri": data_uri(*one.for_page())} for one in figures],
-        alpha=ALPHA,
     )
 
 

@@ -107,7 +107,7 @@ def _verdict(measures: Sequence[Measure], tested: list[Row]) -> list[str]:
     if not tested:
         return []
     correction = f"with Holm's correction for {count(len(tested), 'comparison')}"
-    shown = [row.arm.title for row in tested if _shown(row.differences[PRIMARY.key])]
+    shown = [row.arm.title for row in tested if is_shown(row.differences[PRIMARY.key])]
     if shown:
         verdict = f"In accuracy, {correction}, shown to differ from the baseline: {listed(shown)}."
     else:
@@ -122,7 +122,9 @@ def _verdict(measures: Sequence[Measure], tested: list[Row]) -> list[str]:
 def _others(measure: Measure, tested: list[Row]) -> str:
     found = [(row.arm.title, row.differences.get(measure.key)) for row in tested]
     shown = [
-        f"{title} {signed(one.value)} ({direction(one.value, measure)})" for title, one in found if one and _shown(one)
+        f"{title} {signed(one.value)} ({direction(one.value, measure)})"
+        for title, one in found
+        if one and is_shown(one)
     ]
     if not shown:
         return ""
@@ -135,7 +137,7 @@ def _difference(row: Row, baseline: str) -> str:
     if math.isnan(found.p_holm):
         return f"{text}. One seed can't show a difference." if len(found.per_seed) == 1 else f"{text}."
     text += f"; {p_value(found.p_holm)} after correction"
-    if _shown(found):
+    if is_shown(found):
         return f"{text}."
     if _no_spread(found):
         return f"{text}. All seeds differ by the same amount, which makes p 0 and shows little."
@@ -171,7 +173,7 @@ def _controls(table: Table) -> list[str]:
 def _controls_of_method(contrasts: list[Contrast], corrected_for: int) -> list[str]:
     method = contrasts[0].method.title
     as_well = [one for one in contrasts if not is_positive(one.differences[PRIMARY.key].value)]
-    beaten = [one for one in contrasts if one not in as_well and _shown(one.differences[PRIMARY.key])]
+    beaten = [one for one in contrasts if one not in as_well and is_shown(one.differences[PRIMARY.key])]
     unclear = [one for one in contrasts if one not in as_well and one not in beaten]
     found = []
     for some, start, end in (
@@ -207,7 +209,7 @@ def _against(table: Table) -> list[str]:
 
 def _worse(methods: list[Row], measures: Sequence[Measure]) -> list[str]:
     worse = [
-        f"{row.arm.title}, {measure.words} {signed(found.value)} ({'shown' if _shown(found) else 'not shown'})"
+        f"{row.arm.title}, {measure.words} {signed(found.value)} ({'shown' if is_shown(found) else 'not shown'})"
         for row in methods
         for measure in measures
         if (found := row.differences.get(measure.key)) and direction(found.value, measure) == "worse"
@@ -289,7 +291,8 @@ def _left_out(outcome: Outcome) -> list[str]:
     return [f"{_title(name, outcome)} was left out: {why}" for name, why in outcome.left_out.items()]
 
 
-def _shown(found: Difference) -> bool:
+def is_shown(found: Difference) -> bool:
+    """Whether a difference counts as shown, see `sentences`; the page and the figures go by the same rule."""
     return found.p_holm < ALPHA and not includes_zero(found.over_patients) and not _no_spread(found)
 
 
