@@ -218,7 +218,7 @@ def differences_figure(outcome: Outcome, table: Table) -> Figure | None:
                     position += 1
             axes.set(xlim=(-1.06 * limit, 1.06 * limit), ylim=(lines - 0.4, -0.6), xlabel="Arm − baseline")
             axes.set_title(titles[key], loc="center")
-            axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+            axes.locator_params(axis="x", nbins=6, steps=[1, 2, 5, 10])
             axes.grid(axis="x", color="#e8ebee", linewidth=0.6)
             axes.set_axisbelow(True)
             axes.tick_params(axis="y", length=0)

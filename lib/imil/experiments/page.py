@@ -13,7 +13,7 @@ from imil.report.html import data_uri, environment, number
 def render(facts: dict[str, Any], outcome: Outcome, figures: Sequence[Drawn]) -> str:
     """The page as text; every figure is a data URI, and nothing is loaded from elsewhere."""
     pages = environment("imil.experiments")
-    pages.filters |= {"signed": _signed, "p_value": _p_value, "duration": _duration}
+    pages.filters |= {"signed": _signed, "p_value": p_value, "duration": _duration}
     return pages.get_template("template.html.j2").render(
         facts=facts,
         sections=_sections(facts, outcome),
@@ -49,10 +49,6 @@ def _sections(facts: dict[str, Any], outcome: Outcome) -> list[dict[str, Any]]:
 
 def _signed(value: float | None) -> str:
     return number(None) if value is None else signed(value)
-
-
-def _p_value(value: float | None) -> str:
-    return "p –" if value is None else p_value(value)
 
 
 def _duration(seconds: float) -> str:

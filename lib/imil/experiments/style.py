@@ -4,6 +4,7 @@ An arm of another level (``random_cells_10``) looks like the one it repeats (``r
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,9 +83,15 @@ def plain_text(text: str) -> str:
     return " ".join("".join(letter for letter in word if letter.isprintable()) for word in text.split())
 
 
+class _Wrapper(textwrap.TextWrapper):
+    """Also breaks after an underscore: names of networks are long."""
+
+    wordsep_simple_re = re.compile(r"([\t\n ]+|(?<=_))")
+
+
 def wrapped(text: str, width: int, lines: int | None = None) -> str:
     """The text in lines of at most ``width`` characters; what is over ``lines`` ends in an ellipsis."""
-    return textwrap.fill(plain_text(text), width, max_lines=lines, placeholder=" …")
+    return _Wrapper(width, max_lines=lines, placeholder=" …", break_on_hyphens=False).fill(plain_text(text))
 
 
 class Page:
