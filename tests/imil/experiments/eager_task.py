@@ -1,0 +1,30 @@
+"""What processes of their own do in tests of kills. Imports no more than such a process has already."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from imil.experiments import trainings
+
+
+def save_every_epoch(task: trainings.Task) -> None:
+    """Do a task with a checkpoint after every epoch."""
+    trainings.SAVE_SECONDS = 0.0
+    task.run("cpu", 1)
+
+
+@dataclass(frozen=True)
+class Sleeps:
+    """A task that writes its process's number to a file, then takes a minute. A process killed by then is done so by
+    a test.
+    """
+
+    key: str
+    path: Path
+    needs: tuple[str, ...] = ()
+    done: bool = False
+
+    def run(self, device: str, threads: int) -> None:
+        self.path.write_text(str(os.getpid()))
+        time.sleep(60)
