@@ -17,6 +17,7 @@ FEEDBACK = {
     "cutout": "a random square of each is blacked out at each draw",
     "unedited": "they stay as they are",
 }
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 NOBODY = "nobody"
 
 
@@ -54,7 +55,7 @@ def _training(outcome: Outcome) -> str:
     )
     return (
         f"Each training is {get('epochs')} epochs of {get('network')} on {get('image_size')} × {get('image_size')} "
-        f"pixels from {start}, with {str(get('optimizer')).upper()}, {rate}{momentum}{decay} and batches of "
+        f"pixels from {start}, with {OPTIMIZERS.get(get('optimizer', ''), get('optimizer'))}, {rate}{momentum}{decay} and batches of "
         f"{get('batch_size')}."
     )
 

@@ -188,7 +188,9 @@ def _draw_reliability(upper: Axes, lower: Axes, outcome: Outcome, arm: Arm, look
     width, centres = 0.92 * (bins.upper - bins.lower), (bins.lower + bins.upper) / 2
     upper.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
     upper.bar(centres[filled], bins.accuracy[filled], width[filled], color=look.color, alpha=0.28)
-    upper.plot(bins.confidence[filled], bins.accuracy[filled], look.marker, color=look.color, markersize=3.6)
+    upper.plot(
+        bins.confidence[filled], bins.accuracy[filled], look.marker, color=look.color, markersize=3.6, clip_on=False
+    )
     upper.set(ylim=(0, 1.03), title=wrapped(arm.title, 30))
     upper.text(0.04, 0.95, f"ECE {number(ece)}", transform=upper.transAxes, va="top", fontsize=8, color=INK)
     lower.bar(centres, 100 * bins.count / bins.count.sum(), width, color="#9aa1a9")
