@@ -47,6 +47,7 @@ def _training(outcome: Outcome) -> str:
     start = {"": "random weights", "timm": "the weights that timm offers"}.get(get("pretrained", ""), "given weights")
     momentum = f", momentum {get('momentum'):g}" if get("optimizer") == "sgd" and get("momentum") else ""
     decay = f", weight decay {get('weight_decay'):g}" if get("weight_decay") else ""
+    optimizer = OPTIMIZERS.get(get("optimizer", ""), get("optimizer"))
     schedule = get("schedule", "constant")
     rate = (
         f"a constant learning rate of {get('lr')}"
@@ -55,8 +56,7 @@ def _training(outcome: Outcome) -> str:
     )
     return (
         f"Each training is {get('epochs')} epochs of {get('network')} on {get('image_size')} × {get('image_size')} "
-        f"pixels from {start}, with {OPTIMIZERS.get(get('optimizer', ''), get('optimizer'))}, {rate}{momentum}{decay} and batches of "
-        f"{get('batch_size')}."
+        f"pixels from {start}, with {optimizer}, {rate}{momentum}{decay} and batches of {get('batch_size')}."
     )
 
 
