@@ -1,6 +1,5 @@
 """Carrying out a design: whatever isn't done yet is trained, then all results are read."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +56,6 @@ def conduct(plan: Design, folder: ExperimentFolder, backend: Backend, progress: 
     Raises:
         ImilError: if a training fails; what was finished before stays, and isn't done again.
     """
-    started = time.monotonic()
     try:
         with _alone(folder):
             _read_results(plan, folder)  # a damaged one is told about now rather than after hours
@@ -65,10 +63,10 @@ def conduct(plan: Design, folder: ExperimentFolder, backend: Backend, progress: 
             _run(tasks(plan, folder), backend, progress)
     finally:
         backend.close()
-    return outcome_of(plan, folder, time.monotonic() - started)
+    return outcome_of(plan, folder)
 
 
-def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcome:
+def outcome_of(plan: Design, folder: ExperimentFolder) -> Outcome:
     """Read what the trainings of a design gave."""
     results = _read_results(plan, folder)
     return Outcome(
@@ -85,7 +83,7 @@ def outcome_of(plan: Design, folder: ExperimentFolder, seconds: float) -> Outcom
         left_out=dict(plan.left_out),
         evaluation=evaluation_of(plan.study, plan.evaluation, plan.settings.image_size, _shown_samples(results)),
         versions=versions(),
-        seconds=seconds,
+        seconds=sum(result.seconds for arm in results.values() for result in arm),
         agreement=_agreement(plan, results),
         splits=dict(Counter(case.split for case in plan.study.cases)),
     )

@@ -3,7 +3,7 @@
     experiment.json        what is compared on what; written first
     results/<arm>/seed-<seed>.npz
     work/                  checkpoints of trainings that aren't finished, and the weights that arms share
-    report.html, ...       see `imil.experiments.write`
+    report.html, ...       see `imil.experiments.report.write`
 
 A folder takes more seeds and arms later, but nothing that was made under other conditions.
 """

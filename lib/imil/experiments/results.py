@@ -111,6 +111,7 @@ class Outcome:
         reader: who gave the feedback, as a phrase.
         results: by arm name, in the order of ``seeds``.
         left_out: by arm name, why it wasn't trained, as a sentence.
+        seconds: what the arms' own trainings took, one after another; the shared parts aren't counted.
         agreement: of several readers, see `imil.metrics.agreement`; None for a single one.
         splits: number of the study's cases by split.
     """

@@ -73,8 +73,8 @@ def run_experiment(
     folder = ExperimentFolder(out)
     plan = plan_of(request, folder, say=say)
     outcome = conduct(plan, folder, backend(), progress)
+    from imil.experiments.report import write_outcome
     from imil.experiments.tables import build_table
-    from imil.experiments.write import write_outcome
 
     say("Writing the report")
     return write_outcome(outcome, build_table(outcome), out)

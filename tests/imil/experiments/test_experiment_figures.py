@@ -9,10 +9,10 @@ import pytest
 from matplotlib import rc_context
 from PIL import Image
 
-from imil.experiments import figures, mapfigures
 from imil.experiments.arms import Arm
-from imil.experiments.sections import level_of, main_arm, present, sections, side_by_side
-from imil.experiments.style import STYLE, looks, saved, wrapped
+from imil.experiments.report import figures, mapfigures
+from imil.experiments.report.sections import level_of, main_arm, present, sections, side_by_side
+from imil.experiments.report.style import STYLE, looks, saved, wrapped
 from imil.experiments.tables import build_table
 from tests.imil.experiments.made_outcomes import made_outcome
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imil.experiments.description import what_was_done
-from imil.experiments.facts import facts_of
-from imil.experiments.page import best_arms, render
-from imil.experiments.published import TABLE_1, published
+from imil.experiments.report.description import what_was_done
+from imil.experiments.report.facts import facts_of
+from imil.experiments.report.page import best_arms, render
+from imil.experiments.report.published import TABLE_1, published
+from imil.experiments.report.tabular import COLUMNS, csv_text
+from imil.experiments.report.write import write_outcome
 from imil.experiments.tables import build_table
-from imil.experiments.tabular import COLUMNS, csv_text
-from imil.experiments.write import write_outcome
 from tests.imil.experiments.made_outcomes import made_outcome
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/experiment-json.md"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from imil.experiments.model import Difference, Measure
+from imil.experiments.tables.model import Difference, Measure
 
 Bounds = tuple[float, float]
 

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from imil.experiments.gallery import Drawn
-from imil.experiments.phrases import p_value, signed
+from imil.experiments.report.gallery import Drawn
+from imil.experiments.report.sections import present, sections
 from imil.experiments.results import Outcome
-from imil.experiments.sections import present, sections
+from imil.experiments.tables.phrases import p_value, signed
 from imil.report.html import data_uri, environment, number
 
 
 def render(facts: dict[str, Any], outcome: Outcome, figures: Sequence[Drawn]) -> str:
     """The page as text; every figure is a data URI, and nothing is loaded from elsewhere."""
-    pages = environment("imil.experiments")
+    pages = environment("imil.experiments.report")
     pages.filters |= {"signed": _signed, "p_value": p_value, "duration": _duration}
     return pages.get_template("template.html.j2").render(
         facts=facts,

@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def csv_text(facts: dict[str, Any]) -> str:
-    """The rows of `imil.experiments.facts.facts_of`; what is undefined is an empty field.
+    """The rows of `imil.experiments.report.facts.facts_of`; what is undefined is an empty field.
 
     ``source`` is ``measured`` or, for the paper's own values, ``published``.
     """

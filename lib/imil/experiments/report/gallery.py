@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from PIL import Image
 
-from imil.experiments.figures import differences_figure, reliability_figure, roc_figure
-from imil.experiments.mapfigures import heatmaps_figure, more_heatmaps_figure, samples_figure
-from imil.experiments.phrases import count
+from imil.experiments.report.figures import differences_figure, reliability_figure, roc_figure
+from imil.experiments.report.mapfigures import heatmaps_figure, more_heatmaps_figure, samples_figure
+from imil.experiments.report.style import plain_text, saved
 from imil.experiments.results import Outcome
-from imil.experiments.style import plain_text, saved
 from imil.experiments.tables import Table
+from imil.experiments.tables.phrases import count
 from imil.report.pictures import jpeg
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imil.errors import BadInput
-from imil.experiments.model import FOCUS, Difference, Estimate, Measure
 from imil.experiments.results import ArmResult, Evaluation
+from imil.experiments.tables.model import FOCUS, Difference, Estimate, Measure
 from imil.metrics import Interval, mean_intervals, mean_paired_intervals, mean_value_intervals, summary
 from imil.metrics.draws import mean_of_defined
 from imil.metrics.seeds import holm, mean_interval, paired_difference

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from imil.experiments.facts import facts_of
-from imil.experiments.gallery import NAMES, draw_all
-from imil.experiments.page import render
+from imil.experiments.report.facts import facts_of
+from imil.experiments.report.gallery import NAMES, draw_all
+from imil.experiments.report.page import render
+from imil.experiments.report.tabular import csv_text
 from imil.experiments.results import Outcome
 from imil.experiments.tables import Table
-from imil.experiments.tabular import csv_text
 from imil.files import write_bytes, write_text
 
 FIGURES = "figures"

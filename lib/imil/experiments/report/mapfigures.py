@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from imil.experiments.arms import Arm
+from imil.experiments.report.sections import SIDE_BY_SIDE, main_arm, present, sections, side_by_side
+from imil.experiments.report.style import PAGE_WIDTH, SOFT, STYLE, Page, wrapped
 from imil.experiments.results import ArmResult, Outcome, QueuedSample
-from imil.experiments.sections import SIDE_BY_SIDE, main_arm, present, sections, side_by_side
-from imil.experiments.style import PAGE_WIDTH, SOFT, STYLE, Page, wrapped
 from imil.grid import Grid
 from imil.report.cases import changed_image
 from imil.report.html import number

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
 from imil.experiments.arms import Arm
+from imil.experiments.report.sections import GROUP_TITLES, Section, main_arm, present, sections, side_by_side
+from imil.experiments.report.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE, Look, Page, looks, plain_text, wrapped
 from imil.experiments.results import Outcome
-from imil.experiments.sections import GROUP_TITLES, Section, main_arm, present, sections, side_by_side
-from imil.experiments.sentences import is_shown
-from imil.experiments.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE, Look, Page, looks, plain_text, wrapped
 from imil.experiments.tables import Row, Table
+from imil.experiments.tables.sentences import is_shown
 from imil.metrics import mean_roc_band, reliability
 from imil.report.html import number
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imil.experiments.arms import Arm, Group
-from imil.experiments.sections import level_of
+from imil.experiments.report.sections import level_of
 from imil.report.figures import RC
 
 STYLE = RC | {

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from imil.experiments.model import FOCUS, PRIMARY, Contrast, Difference, Measure, Row, Table
-from imil.experiments.phrases import (
+from imil.experiments.results import Outcome
+from imil.experiments.tables.model import FOCUS, PRIMARY, Contrast, Difference, Measure, Row, Table
+from imil.experiments.tables.phrases import (
     count,
     difference,
     direction,
@@ -17,7 +18,6 @@ from imil.experiments.phrases import (
     short_difference,
     signed,
 )
-from imil.experiments.results import Outcome
 
 ALPHA = 0.05
 FEW_SEEDS = 5
@@ -149,8 +149,10 @@ def _difference(row: Row, baseline: str) -> str:
 def _readers(rows: list[Row]) -> list[str]:
     if not rows:
         return []
-    numbers = [f"{row.arm.title} {short_difference(row.differences[PRIMARY.key])}" for row in rows]
-    return [f"Not shown to differ from the baseline (accuracy, arm minus baseline{_BRACKETS}): {listed(numbers)}."]
+    values = [row.differences[PRIMARY.key].value for row in rows]
+    arms = f"{len(rows)} arms are" if len(rows) > 1 else f"the arm {rows[0].arm.title} is"
+    means = f"from {signed(min(values))} to {signed(max(values))}" if len(rows) > 1 else signed(values[0])
+    return [f"Of the readers, {arms} not shown to differ from the baseline; accuracy, arm minus baseline: {means}."]
 
 
 def _controls(table: Table) -> list[str]:
@@ -208,13 +210,24 @@ def _against(table: Table) -> list[str]:
 
 
 def _worse(methods: list[Row], measures: Sequence[Measure]) -> list[str]:
-    worse = [
-        f"{row.arm.title}, {measure.words} {signed(found.value)} ({'shown' if is_shown(found) else 'not shown'})"
+    compared = [
+        (row, measure, found)
         for row in methods
         for measure in measures
-        if (found := row.differences.get(measure.key)) and direction(found.value, measure) == "worse"
+        if (found := row.differences.get(measure.key)) and not math.isnan(found.value)
     ]
-    return [f"Against feedback: means that are worse than the baseline's: {listed(worse)}."] if worse else []
+    worse = [one for one in compared if direction(one[2].value, one[1]) == "worse"]
+    if not worse:
+        return []
+    text = f"Against feedback: {len(worse)} of its {len(compared)} means are worse than the baseline's"
+    named = [
+        f"{row.arm.title}, {measure.words} {signed(found.value)} ({'shown' if is_shown(found) else 'not shown'})"
+        for row, measure, found in worse
+        if row.arm.group == "imil" or is_shown(found)
+    ]
+    hidden = len(worse) - len(named)
+    rest = f"; the other {hidden} aren't shown" if named and hidden else "" if named else ", none of them shown"
+    return [f"{text}{': ' if named else ''}{listed(named) if named else ''}{rest}."]
 
 
 def _lost_seeds(methods: list[Row]) -> list[str]:
@@ -277,14 +290,19 @@ def _notes(table: Table, outcome: Outcome) -> list[str]:
 
 
 def _empty_maps(table: Table, outcome: Outcome) -> list[str]:
-    empty = []
+    empty: dict[str, int] = {}
+    total = 0
     for row in table.rows:
         shares = [float(share) for result in outcome.results[row.arm.name] for share in result.heatmap_inside]
-        if undefined := sum(math.isnan(share) for share in shares):
-            empty.append(f"{row.arm.title} {undefined} of {len(shares)}")
-    if not empty:
+        empty[row.arm.title] = sum(math.isnan(share) for share in shares)
+        total += len(shares)
+    if not any(empty.values()):
         return []
-    return [f"Heat maps that are zero everywhere have no share in the lesion and are left out: {listed(empty)}."]
+    most = max(empty, key=empty.__getitem__)
+    return [
+        f"{sum(empty.values())} of {count(total, 'heat map')} are zero everywhere, so that none of it can lie in the "
+        f"lesion, and are left out; the most by one arm, {empty[most]}, by {most}."
+    ]
 
 
 def _left_out(outcome: Outcome) -> list[str]:

@@ -3,25 +3,10 @@
 from dataclasses import replace
 
 from imil.experiments.arms import Arm
-from imil.experiments.estimates import corrected, differences_of, estimates_of
-from imil.experiments.model import FOCUS, MEASURES, PRIMARY, Contrast, Difference, Estimate, Measure, Row, Table
 from imil.experiments.results import Outcome
-from imil.experiments.sentences import sentences
+from imil.experiments.tables.estimates import corrected, differences_of, estimates_of
+from imil.experiments.tables.model import FOCUS, MEASURES, Contrast, Measure, Row, Table
 from imil.metrics.draws import RESAMPLES
-
-__all__ = [
-    "FOCUS",
-    "MEASURES",
-    "PRIMARY",
-    "Contrast",
-    "Difference",
-    "Estimate",
-    "Measure",
-    "Row",
-    "Table",
-    "build_table",
-    "sentences",
-]
 
 
 def build_table(outcome: Outcome, *, resamples: int = RESAMPLES) -> Table:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from imil.experiments.description import what_was_done
-from imil.experiments.published import published
+from imil.experiments.report.description import what_was_done
+from imil.experiments.report.published import published
 from imil.experiments.results import VERSION, ArmResult, Evaluation, Outcome
-from imil.experiments.sentences import is_shown
 from imil.experiments.tables import Difference, Estimate, Row, Table, sentences
+from imil.experiments.tables.sentences import is_shown
 from imil.report.data import plain_values
 
 PAPER = "paper"

@@ -1,8 +1,8 @@
 """What an experiment did, in words."""
 
-from imil.experiments.phrases import count, joined
+from imil.experiments.report.style import plain_text
 from imil.experiments.results import Outcome
-from imil.experiments.style import plain_text
+from imil.experiments.tables.phrases import count, joined
 
 SPLITS = {"train": "for training", "val": "for validation", "test": "for testing"}
 SELECTIONS = {
