@@ -137,6 +137,9 @@ status 1, an interrupt with status 130.
 """
 
 
+FIRST_EXPERIMENT = "imil experiment compare"
+
+
 def command_line() -> str:
     """The page about `imil`."""
     return _page(CLI_INTRODUCTION, *_help_pages(get_command(app), "imil", None))
@@ -150,7 +153,11 @@ def _help_pages(command: Any, name: str, parent: Any) -> Iterable[str]:
         terminal_width=HELP_WIDTH,
         help_option_names=["-h", "--help"],
     )
-    yield f"## `{name}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    text = command.get_help(context).rstrip()
+    if name.startswith("imil experiment ") and name != FIRST_EXPERIMENT:
+        # The experiments have the same options; a page that repeats them six times isn't read.
+        text = f"{text.partition('Options:')[0].rstrip()}\n\nOptions: those of `{FIRST_EXPERIMENT}`."
+    yield f"## `{name}`\n\n```text\n{text}\n```\n"
     for child in getattr(command, "commands", {}).values():
         yield from _help_pages(child, f"{name} {child.name}", context)
 

@@ -311,7 +311,7 @@ def test_what_goes_against_the_method_is_told():
     assert against[1] == "seeds with less accuracy than the baseline: IMIL with 3 of 6."
     assert against[2].startswith("MixUp, which needs no reader, had a mean accuracy of 0.933, higher than IMIL (0.683)")
     assert (
-        "the arm Reader 1 is not shown to differ from the baseline; accuracy, arm minus baseline: 0.000."
+        "the arm IMIL + Reader 1 is not shown to differ from the baseline; accuracy, arm minus baseline: 0.000."
         in " ".join(said)
     )
 
