@@ -16,15 +16,14 @@ def save_every_epoch(task: trainings.Task) -> None:
 
 @dataclass(frozen=True)
 class Sleeps:
-    """A task that writes its process's number to a file, then takes a minute. A process killed by then is done so by
-    a test.
-    """
+    """A task that writes its process's number to a file, then takes its time: a test kills it meanwhile."""
 
     key: str
     path: Path
+    seconds: float = 60.0
     needs: tuple[str, ...] = ()
     done: bool = False
 
     def run(self, device: str, threads: int) -> None:
         self.path.write_text(str(os.getpid()))
-        time.sleep(60)
+        time.sleep(self.seconds)
