@@ -145,7 +145,6 @@ def _backend(jobs: int | None, ray: str, device: str) -> "Backend":
         from imil.experiments.cluster import RayCluster
 
         return RayCluster(ray)
-    from imil.experiments.processes import LocalProcesses, default_jobs, devices
+    from imil.experiments.processes import local_processes
 
-    found = devices(device)
-    return LocalProcesses(jobs or default_jobs(found), found)
+    return local_processes(device, jobs)

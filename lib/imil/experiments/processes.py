@@ -41,6 +41,12 @@ def default_jobs(found: Sequence[str]) -> int:
     return max(1, min(len(os.sched_getaffinity(0)), memory // MEMORY_EACH))
 
 
+def local_processes(device: str, jobs: int | None = None) -> "LocalProcesses":
+    """Processes for the setting ``device``, ``jobs`` at a time; None for as many as there is room for."""
+    found = devices(device)
+    return LocalProcesses(jobs or default_jobs(found), found)
+
+
 class LocalProcesses:
     """Runs tasks in up to ``jobs`` processes.
 

@@ -1,8 +1,10 @@
 """An experiment from its name to its report: what ``imil experiment`` does, and what a script may call.
 
-from imil.experiments.run import Request, run_experiment
+Trainings run in processes of their own, so a script needs the usual guard::
 
-written = run_experiment(Request("compare", Study.open(folder), resolve("quick")), out=Path("compare"))
+    if __name__ == "__main__":
+        request = Request("compare", Study.open(Path("my-study")), resolve("quick"), arms=("imil", "random_cells"))
+        run_experiment(request, Path("my-comparison"))
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ from imil.experiments.folder import NOBODY, ExperimentFolder
 from imil.experiments.live import read_live
 from imil.experiments.panels import Panel, SimulatedPanel
 from imil.experiments.plan import Design, design, needs_reader
+from imil.experiments.processes import local_processes
 from imil.experiments.recordings import load_recording, newest_recorded_run
 from imil.settings import RunSettings
 from imil.study import Study
@@ -52,14 +55,20 @@ class Request:
 
 
 def run_experiment(
-    request: Request, out: Path, backend: Callable[[], Backend], *, say: Say = print, progress: Progress | None = None
+    request: Request,
+    out: Path,
+    backend: Callable[[], Backend] | None = None,
+    *,
+    say: Say = print,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Carry out an experiment and write its report.
 
     Args:
         request: what to do.
         out: folder of the experiment. What an earlier call left there is taken up if it's the same experiment.
-        backend: makes the place where trainings run, once everything has been checked.
+        backend: makes the place where trainings run, once everything has been checked; None for processes of this
+            machine, as many as there is room for.
         say: told in sentences what is going on.
         progress: told about the trainings.
 
@@ -72,7 +81,7 @@ def run_experiment(
     """
     folder = ExperimentFolder(out)
     plan = plan_of(request, folder, say=say)
-    outcome = conduct(plan, folder, backend(), progress)
+    outcome = conduct(plan, folder, backend() if backend else local_processes(request.settings.device), progress)
     from imil.experiments.report import write_outcome
     from imil.experiments.tables import build_table
 
