@@ -120,14 +120,16 @@ def _run(
     jobs: int | None,
     ray: str,
 ) -> None:
+    from imil.study import Study
+
+    study = Study.open(folder)  # a wrong folder is told about before the slow imports
     from rich.console import Console
 
     from imil.cli.progress import TrainingsBar
     from imil.experiments.plan import default_out
     from imil.experiments.run import Request, run_experiment
-    from imil.study import Study
 
-    request = Request(name, Study.open(folder), settings, preset, seeds, arms, reader, server, port)
+    request = Request(name, study, settings, preset, seeds, arms, reader, server, port)
     with TrainingsBar(Console()) as bar:
         written = run_experiment(
             request,

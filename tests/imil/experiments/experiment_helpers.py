@@ -1,5 +1,6 @@
 """Tiny experiments that are really carried out, in this process or one after another in others."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,9 +14,12 @@ from imil.experiments.plan import Design
 from imil.experiments.results import ArmResult, Outcome
 from imil.experiments.run import Request, plan_of
 from imil.experiments.trainings import Task
+from imil.rounds import Rounds
 from imil.settings import RunSettings, resolve
+from imil.store import Action, Answer
 from imil.study import Study, create_study
 from tests.conftest import write_tiny_images
+from tests.reviewable import open_round
 
 SETTINGS = {
     "network": "imil_small",
@@ -29,6 +33,10 @@ SETTINGS = {
     "batch_size": 4,
     "device": "cpu",
 }
+
+ADA = {"images/case00.png": (5,), "images/case01.png": (5, 6, 9, 10), "images/case04.png": (0,)}
+BEN = {"images/case00.png": (5,), "images/case01.png": (6,), "images/case04.png": (1, 2)}
+"""Two readers' cells of the same training images."""
 
 
 def make_study(folder: Path, *, count: int = 24) -> Study:
@@ -111,3 +119,28 @@ def same(first: ArmResult, second: ArmResult) -> bool:
         elif field.name != "seconds" and one != other:
             return False
     return True
+
+
+def record(study, answers, **changes):
+    """Open a round on the cases and answer it; by reader, the cells of each case, or an action. The run's number."""
+    cases = list(next(iter(answers.values())))
+    run = open_round(study, cases, readers_per_case=len(answers), **changes)
+    rounds = Rounds(study)
+    for reader, said in answers.items():
+        while (entry := rounds.next_case(reader)) is not None:
+            given = said[entry.case_id]
+            action = Action(given) if isinstance(given, str) else Action.GRID
+            answer = Answer(
+                entry.case_id,
+                run,
+                1,
+                reader,
+                action,
+                given if action is Action.GRID else (),
+                (),
+                next(name for name in study.classes if name != entry.label) if action is Action.RELABEL else "",
+                f"{reader} says so",
+                key=str(uuid.uuid4()),
+            )
+            rounds.submit(answer)
+    return run

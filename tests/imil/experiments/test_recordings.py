@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import uuid
 
 import numpy as np
 import pytest
@@ -15,48 +14,21 @@ from imil.experiments.catalogue import EXPERIMENTS
 from imil.experiments.plan import design
 from imil.experiments.recordings import load_recording, newest_recorded_run
 from imil.export import export_feedback
-from imil.rounds import Rounds
 from imil.runs import split_data
-from imil.store import Action, Answer
 from imil.study import Study
 from imil.training.engine import TrainingEngine
 from tests.imil.experiments.experiment_helpers import (
+    ADA,
+    BEN,
     carried_out,
     make_study,
     planned,
+    record,
     request,
     rewrite_manifest,
     settings,
 )
 from tests.reviewable import hot_corner, open_round
-
-ADA = {"images/case00.png": (5,), "images/case01.png": (5, 6, 9, 10), "images/case04.png": (0,)}
-BEN = {"images/case00.png": (5,), "images/case01.png": (6,), "images/case04.png": (1, 2)}
-
-
-def record(study, answers, **changes):
-    """Open a round on the cases and answer it; by reader, the cells of each case, or an action. The run's number."""
-    cases = list(next(iter(answers.values())))
-    run = open_round(study, cases, readers_per_case=len(answers), **changes)
-    rounds = Rounds(study)
-    for reader, said in answers.items():
-        while (entry := rounds.next_case(reader)) is not None:
-            given = said[entry.case_id]
-            action = Action(given) if isinstance(given, str) else Action.GRID
-            answer = Answer(
-                entry.case_id,
-                run,
-                1,
-                reader,
-                action,
-                given if action is Action.GRID else (),
-                (),
-                next(name for name in study.classes if name != entry.label) if action is Action.RELABEL else "",
-                f"{reader} says so",
-                key=str(uuid.uuid4()),
-            )
-            rounds.submit(answer)
-    return run
 
 
 @pytest.fixture(scope="module")
