@@ -136,6 +136,10 @@ def read_result(path: Path) -> ArmResult:
         BadInput: if the file is damaged.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # numpy reads on before it compares checksums
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum in {damaged}")
         with np.load(path, allow_pickle=False) as stored:
             facts = json.loads(stored["facts"].tobytes())
             arrays = {name: stored[name] for name in _ARRAYS}
@@ -144,7 +148,16 @@ def read_result(path: Path) -> ArmResult:
             for entry in facts.pop("samples")
         )
         return ArmResult(**facts, **arrays, samples=samples)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise BadInput(f"The result {path} is damaged ({error}); remove it and run the experiment again.") from error
 
 
