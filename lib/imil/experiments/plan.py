@@ -16,6 +16,7 @@ from imil.experiments.folder import NOBODY, Conditions, ExperimentFolder
 from imil.experiments.measures import EvaluationPlan, plan_evaluation
 from imil.experiments.panels import Panel, RecordedPanel
 from imil.experiments.trainings import ArmTask, Task, Trunk
+from imil.files import sha256_of
 from imil.grid import Grid
 from imil.settings import RunSettings
 from imil.study import Study
@@ -136,7 +137,7 @@ def study_digest(study: Study) -> str:
     """A hash of the study's images, labels, patients, splits and masks, 64 hex digits."""
     digest = hashlib.sha256()
     for case in study.cases:
-        masks = [str(case.lesion_mask), str(case.lung_mask)]
+        masks = [sha256_of(study.folder / mask) if mask else "" for mask in (case.lesion_mask, case.lung_mask)]
         row = [case.id, case.label, case.patient, case.split, study.sha256(case.id), *masks]
         digest.update((json.dumps(row) + "\n").encode())
     return digest.hexdigest()

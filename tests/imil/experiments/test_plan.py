@@ -181,8 +181,11 @@ def test_a_studys_hash_tells_its_content(study):
     assert study_digest(Study.open(study.folder)) == before
     assert study_digest(rewrite_manifest(study.folder, ("p00,train", "p00,val"))) != before
     assert study_digest(rewrite_manifest(study.folder, ("p00,val", "p00,train"))) == before
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(study.folder / "masks" / "lung.png")
+    repainted = study_digest(Study.open(study.folder))
+    assert repainted != before
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(study.folder / "images" / "case10.png")
-    assert study_digest(Study.open(study.folder)) != before
+    assert study_digest(Study.open(study.folder)) not in (before, repainted)
 
 
 def test_shown_images_are_half_of_each_class_whatever_is_predicted(tiny_study, tmp_path):
