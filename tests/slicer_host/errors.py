@@ -20,10 +20,8 @@ class Errors(list[str]):
     """One entry for each problem, with its traceback if there is one."""
 
     def install(self) -> None:
-        """Takes over sys.excepthook, the hooks for threads and destructors, and the messages of Qt and VTK."""
-        sys.excepthook = self._on_exception
-        threading.excepthook = lambda found: self._on_exception(found.exc_type, found.exc_value, found.exc_traceback)
-        sys.unraisablehook = lambda found: self._on_exception(found.exc_type, found.exc_value, found.exc_traceback)
+        """Takes over Python's hooks, see `take_hooks`, and the messages of Qt and VTK."""
+        self.take_hooks()
         QtCore.qInstallMessageHandler(self._on_qt)
         vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
         window = vtk.vtkOutputWindow()
@@ -32,6 +30,12 @@ class Errors(list[str]):
         window.SetDisplayModeToNever()
         vtk.vtkOutputWindow.SetInstance(window)
         _kept.append(window)
+
+    def take_hooks(self) -> None:
+        """Takes over sys.excepthook and the hooks for threads and destructors, which others may have taken meanwhile."""
+        sys.excepthook = self._on_exception
+        threading.excepthook = lambda found: self._on_exception(found.exc_type, found.exc_value, found.exc_traceback)
+        sys.unraisablehook = lambda found: self._on_exception(found.exc_type, found.exc_value, found.exc_traceback)
 
     def _on_exception(
         self, kind: type[BaseException], error: BaseException | None, where: TracebackType | None

@@ -24,6 +24,7 @@ def host() -> Iterator[Host]:
     except RuntimeError as problem:
         pytest.fail(str(problem), pytrace=False)
     running.errors.clear()
+    running.errors.take_hooks()
     running.activate()
     yield running
     running.reset()
