@@ -237,6 +237,7 @@ def test_a_study_without_lesion_masks_has_no_focus(tmp_path):
     assert outcome.evaluation.lesion_area.shape == outcome.results["mixup"][0].heatmap_inside.shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_whole_way_to_a_report(tiny_study, tmp_path):
     out, said = tmp_path / "out", []
     asked = request(Study.open(tiny_study.folder), arms=("imil", "random_cells"), seeds=(0, 1))

@@ -30,6 +30,7 @@ def in_processes(asked, out, jobs):
     return conduct(planned(asked, out), ExperimentFolder(out), LocalProcesses(jobs))
 
 
+@pytest.mark.slow
 def test_one_or_two_processes_or_none_of_its_own_give_the_same_results(tiny_study, tmp_path):
     asked = request(tiny_study, arms=ARMS, seeds=(0, 1))
     here, _ = carried_out(asked, tmp_path / "here")
@@ -154,6 +155,7 @@ def test_a_trunk_that_is_killed_and_done_again_ends_with_the_same_weights(long_t
     assert not (trunk.folder / "checkpoint.pt").exists()
 
 
+@pytest.mark.slow
 def test_an_arm_that_is_killed_and_done_again_ends_with_the_same_result(long_tasks, tmp_path):
     trunk, arm = long_tasks
     trunk.run("cpu", 1)
