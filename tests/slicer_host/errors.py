@@ -32,7 +32,6 @@ class Errors(list[str]):
         _kept.append(window)
 
     def take_hooks(self) -> None:
-    def take_hooks(self) -> None:
         """Takes sys.excepthook and the hooks for threads and destructors, which others may have taken meanwhile."""
         sys.excepthook = self._on_exception
         threading.excepthook = lambda found: self._on_exception(found.exc_type, found.exc_value, found.exc_traceback)
