@@ -4,6 +4,8 @@
 same kind, one for each seed: in each draw every seed's metric is computed on the same patients, and their mean is
 taken. Their intervals say how sure the mean of these trainings is for other patients; what other seeds would give is
 not in them, see `imil.metrics.seeds`.
+
+One patient says nothing about others: intervals and bands of fewer than two patients are NaN.
 """
 
 from collections.abc import Sequence
@@ -153,7 +155,8 @@ def mean_value_intervals(
 
     The values are (seeds, M), e.g. the share of each heat map that lies inside of the lesion; for a paired comparison,
     the differences case by case. A case whose number is NaN is left out of the mean of its seed, and a seed without
-    any number out of the mean over seeds. Other arguments as for `intervals`.
+    any number out of the mean over seeds. There is no interval unless two patients have numbers. Other arguments as for
+    `intervals`.
 
     Raises:
         BadInput: not (seeds, M) with at least one of each, infinite values; as for `intervals`.
@@ -172,7 +175,9 @@ def mean_value_intervals(
         sums = filled @ weights.T
         means.append(mean_of_defined(np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)))
     value = float(mean_of_defined(mean_of_defined(numbers.T)))
-    return interval(value, np.concatenate(means), level)
+    measured = np.flatnonzero(defined.any(axis=0))
+    of_several = len({index if patients is None else patients[index] for index in measured.tolist()}) > 1
+    return interval(value, np.concatenate(means) if of_several else np.zeros(0), level)
 
 
 def roc_band(

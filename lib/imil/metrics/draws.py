@@ -21,7 +21,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its interval; `low` and `high` are NaN where there is none, e.g. where no draw defines a metric."""
+    """A value with its interval.
+
+    `low` and `high` are NaN where there is none: with fewer than two patients, or where no draw defines a metric.
+    """
 
     value: float
     low: float
@@ -30,6 +33,8 @@ class Interval:
 
 def weights_of_draws(cases: int, patients: Sequence[str] | None, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each case is drawn, (draws, cases), in blocks of draws.
+
+    With one patient there are no draws: all of them would be the same, so that an interval would have no width.
 
     Raises:
         BadInput: a wrong number of patients, draws below 1.
@@ -40,6 +45,9 @@ def weights_of_draws(cases: int, patients: Sequence[str] | None, resamples: int,
         raise BadInput(f"There are {len(patients)} patients for {cases} cases; pass one for each case.")
     group = np.arange(cases) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
     groups = int(group.max()) + 1
+    if groups < 2:
+        yield np.zeros((0, cases))
+        return
     generator = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS_AT_ONCE // cases)
     for start in range(0, resamples, at_once):

@@ -113,6 +113,23 @@ def test_roc_band_equals_a_plain_loop():
     assert band.high[-1] == band.low[-1] == 1
 
 
+def test_one_patient_has_no_interval():
+    probabilities, labels = cases()
+    same = ["a"] * len(labels)
+    for found in (intervals(probabilities, labels, same), paired_intervals(probabilities, probabilities, labels, same)):
+        assert np.isnan([[found[name].low, found[name].high] for name in NAMES]).all()
+    assert intervals(probabilities, labels, same)["accuracy"].value == summary(probabilities, labels)["accuracy"]
+    band = roc_band(probabilities[:, 1], labels, same)
+    assert np.isnan([band.low, band.high]).all()
+    assert not np.isnan(band.tpr).any()
+
+
+def test_two_patients_have_an_interval():
+    # One patient's two cases are right, the other's are wrong: a draw has both, or one of them twice.
+    found = intervals(np.eye(2)[[0, 1, 1, 0]], [0, 1, 0, 1], ["a", "a", "b", "b"], resamples=200)["accuracy"]
+    assert (found.value, found.low, found.high) == (0.5, 0, 1)
+
+
 def test_roc_band_of_one_class_is_undefined():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -131,6 +131,22 @@ def test_values_that_are_all_nan():
     assert np.isnan([found.value, found.low, found.high]).all()
 
 
+def test_means_over_one_patient_have_no_interval():
+    same = ["a"] * 40
+    found = [
+        *mean_intervals([model(0), model(1)], LABELS, same).values(),
+        *mean_paired_intervals([model(0)], [model(1)], LABELS, same).values(),
+        mean_value_intervals([[0.2, 0.4]], ["a", "a"]),
+        mean_value_intervals([[0.2]]),
+        # The other patient has no number at all.
+        mean_value_intervals([[0.2, 0.4, NAN], [0.1, NAN, NAN]], ["a", "a", "b"]),
+    ]
+    assert np.isnan([[one.low, one.high] for one in found]).all()
+    assert found[-1].value == pytest.approx((0.3 + 0.1) / 2)
+    band = mean_roc_band([model(0)[:, 1]], LABELS, same)
+    assert np.isnan([band.low, band.high]).all()
+
+
 def test_mean_roc_band_equals_a_plain_loop():
     scores = np.stack([model(seed, skill=0.3)[:, 1].round(1) for seed in range(3)])
     grid = np.linspace(0, 1, 11)
