@@ -239,7 +239,7 @@ def test_arms_with_other_baselines():
     rows = rows_of(made)
     assert rows["imil_vit"].differences["accuracy"].per_seed == pytest.approx([0.1, 0.2, 0.1])
     said = "\n".join(sentences(build_table(made, **TABLE), made))
-    assert "IMIL, ViT minus Baseline, ViT: accuracy +0.133" in said
+    assert "“IMIL, ViT” minus “Baseline, ViT”: accuracy +0.133" in said
     assert "IMIL minus Baseline: accuracy +0.067" in said
 
 
@@ -267,7 +267,7 @@ def test_a_method_that_works_and_beats_its_control():
     assert line.endswith("p < 0.001 after correction.")
     assert any(text.startswith("Controls that IMIL is shown to beat") for text in said)
     assert not any("can't be credited" in text for text in said)
-    assert said[-1] == "No mean in this table is worse with feedback than without it."
+    assert said[-1] == "No mean in this table is worse with feedback than without it, to three decimals."
     assert not any("fewer than 5" in text for text in said)
 
 

@@ -16,7 +16,7 @@ from imil.experiments.report.sections import GROUP_TITLES, Section, main_arm, pr
 from imil.experiments.report.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE, Look, Page, looks, plain_text, wrapped
 from imil.experiments.results import Outcome
 from imil.experiments.tables import Row, Table
-from imil.experiments.tables.sentences import is_shown
+from imil.experiments.tables.shown import is_shown
 from imil.metrics import mean_roc_band, reliability
 from imil.report.html import number
 

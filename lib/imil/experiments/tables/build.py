@@ -1,11 +1,13 @@
 """The table of an experiment: every arm with its measures, their intervals, and its difference to its baseline."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from imil.experiments.arms import Arm
 from imil.experiments.results import Outcome
 from imil.experiments.tables.estimates import corrected, differences_of, estimates_of
-from imil.experiments.tables.model import FOCUS, MEASURES, Contrast, Measure, Row, Table
+from imil.experiments.tables.model import FOCUS, MEASURES, Contrast, LevelContrast, Measure, Row, Table
 from imil.metrics.draws import RESAMPLES
 
 
@@ -14,7 +16,7 @@ def build_table(outcome: Outcome, *, resamples: int = RESAMPLES) -> Table:
 
     An arm without results has no row. Differences are on the seeds that an arm and the one it is compared with share.
     For each measure, p-values are corrected by Holm's method over all arms that have one; the method's contrasts with
-    its controls are corrected among themselves.
+    its controls are corrected among themselves, and so are those of its levels with each other.
 
     Args:
         outcome: what the trainings gave.
@@ -34,6 +36,7 @@ def build_table(outcome: Outcome, *, resamples: int = RESAMPLES) -> Table:
         measures=measures,
         chance={measure.key: float(area.mean()) for measure in FOCUS} if len(area) else {},
         contrasts=_contrasts(arms, outcome, measures, resamples),
+        level_contrasts=_level_contrasts(arms, outcome, measures, resamples),
     )
 
 
@@ -84,6 +87,40 @@ def _method_of(control: Arm, arms: list[Arm]) -> Arm | None:
         method for method in methods if method.versus == control.versus and control.name.endswith(ending[method.name])
     ]
     return max(fitting, key=lambda method: len(ending[method.name]), default=None)
+
+
+def _level_contrasts(arms: list[Arm], outcome: Outcome, measures: list[Measure], resamples: int) -> list[LevelContrast]:
+    levels = [arm for arm in arms if arm.group == "imil"]
+    found = []
+    for versus in dict.fromkeys(level.versus for level in levels):
+        # Levels with other baselines, such as other networks, differ by more than what the feedback does.
+        alike = [level for level in levels if level.versus == versus]
+        reference = _reference(alike, outcome.settings)
+        base = outcome.results[reference.name]
+        found += [
+            LevelContrast(
+                level,
+                reference,
+                differences_of(outcome.results[level.name], base, outcome.evaluation, measures, resamples),
+            )
+            for level in alike
+            if level is not reference
+        ]
+    differences = corrected([contrast.differences for contrast in found])
+    return [replace(contrast, differences=one) for contrast, one in zip(found, differences, strict=True)]
+
+
+def _reference(levels: list[Arm], settings: Mapping[str, Any]) -> Arm:
+    """The level with the experiment's own settings, or the first."""
+    for level in levels:
+        if all(name in settings and _plain(settings[name]) == _plain(own) for name, own in level.settings.items()):
+            return level
+    return levels[0]
+
+
+def _plain(value: Any) -> Any:
+    """Settings of an outcome come from JSON, which has lists for tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _mean(values: list[int]) -> float:

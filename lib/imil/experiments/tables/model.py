@@ -124,6 +124,15 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class LevelContrast:
+    """One level of the method minus the reference level with the same baseline, by measure."""
+
+    level: Arm
+    reference: Arm
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
 class Table:
     """The table of an experiment.
 
@@ -132,9 +141,12 @@ class Table:
         measures: the columns.
         chance: for the measures of focus, what a map without any has: the share of the image that lesions cover.
         contrasts: the method against its controls, with a Holm correction of their own.
+        level_contrasts: where the method has several levels, each against the one with the experiment's own settings
+            (or the first), with a Holm correction of their own.
     """
 
     rows: list[Row]
     measures: list[Measure]
     chance: dict[str, float]
     contrasts: list[Contrast] = field(default_factory=list)
+    level_contrasts: list[LevelContrast] = field(default_factory=list)

@@ -9,6 +9,8 @@ Bounds = tuple[float, float]
 
 
 _ROUNDING = 1e-9  # a mean of equal numbers may miss zero by this much
+MOST = 6
+"""Items that a sentence names; the rest stands in the table."""
 
 
 def includes_zero(bounds: Bounds) -> bool:
@@ -17,13 +19,13 @@ def includes_zero(bounds: Bounds) -> bool:
 
 
 def is_positive(value: float) -> bool:
-    """Whether a difference is above zero by more than rounding errors."""
-    return value > _ROUNDING
+    """Whether a difference is above zero with the three decimals that are shown."""
+    return signed(value).startswith("+")
 
 
 def intervals(over_seeds: Bounds, over_patients: Bounds) -> str:
     """Both intervals of a value in words, those that exist; empty if none does."""
-    return _intervals(over_seeds, over_patients, lambda bounds: f"{bounds[0]:.3f} to {bounds[1]:.3f}")
+    return _intervals(over_seeds, over_patients, _plain_bounds)
 
 
 def difference(found: Difference) -> str:
@@ -57,9 +59,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def titled(title: str) -> str:
+    """An arm's title within a sentence: in quotes if a comma in it could be taken for one of the sentence's."""
+    return f"“{title}”" if "," in title else title
+
+
 def listed(items: Sequence[str]) -> str:
-    """Items with semicolons between them, as the titles of arms have commas."""
-    return "; ".join(items)
+    """Items with semicolons between them; of many the first, and how many more there are."""
+    more = len(items) - MOST
+    return "; ".join([*items[:MOST], *([f"and {more} more in the table"] if more > 0 else [])])
 
 
 def joined(items: Sequence[str]) -> str:
@@ -68,7 +76,7 @@ def joined(items: Sequence[str]) -> str:
 
 
 def direction(value: float, measure: Measure) -> str:
-    """What a difference means: ``better``, ``worse`` or ``equal``."""
+    """What a difference means with the three decimals that are shown: ``better``, ``worse`` or ``equal``."""
     gain = value if measure.better == "higher" else -value
     if is_positive(gain):
         return "better"
@@ -84,6 +92,10 @@ def _intervals(over_seeds: Bounds, over_patients: Bounds, words: Callable[[Bound
     if not parts:
         return ""
     return f"95 % interval{'s' if len(parts) > 1 else ''} {' and '.join(parts)}"
+
+
+def _plain_bounds(bounds: Bounds) -> str:
+    return f"{bounds[0]:.3f} to {bounds[1]:.3f}".replace("-", "−")
 
 
 def _signed_bounds(bounds: Bounds) -> str:
