@@ -253,7 +253,10 @@ def _read_info(folder: Path) -> StudyInfo:
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(f"{folder} isn't a study yet; run `imil study create {folder}` first.") from None
+        raise BadInput(
+            f"{folder} isn't a study yet; make it one with `imil study create {folder} --from csv` (or folders, or "
+            "shenzhen)."
+        ) from None
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}.") from error
     except ValueError as error:

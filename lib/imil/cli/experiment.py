@@ -1,10 +1,12 @@
 """`imil experiment NAME`: comparisons that end in a table with intervals, and in pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from imil.cli.errors import INTERRUPTED
 from imil.cli.options import StudyFolder, takes_settings
 from imil.errors import BadInput
 from imil.experiments.catalogue import EXPERIMENTS, QUICK
@@ -20,8 +22,14 @@ app = typer.Typer(
 )
 
 
+_QUICK_HELP = (
+    "A trial, minutes on two processors: the preset quick, but "
+    f"{QUICK['image_size']} pixels, {QUICK['epochs']} epochs, and the round after epoch {QUICK['imil_epochs'][0]}."
+)
+
+
 def _command(name: str, question: str) -> Any:
-    @takes_settings
+    @partial(takes_settings, without=("seed",))
     def command(
         study: StudyFolder,
         out: Annotated[
@@ -34,11 +42,14 @@ def _command(name: str, question: str) -> Any:
         ] = None,
         preset: Annotated[
             str,
-            typer.Option("--preset", help=f"Named set of settings: {', '.join(PRESETS)}.", show_default="paper"),
+            typer.Option(
+                "--preset",
+                help=f"Named set of settings: {', '.join(PRESETS)}. With `paper` written out, the paper's own "
+                "values stand beside yours.",
+                show_default="the paper's settings",
+            ),
         ] = "",
-        quick: Annotated[
-            bool, typer.Option("--quick", help="Small images and few epochs: minutes on two processors, as a trial.")
-        ] = False,
+        quick: Annotated[bool, typer.Option("--quick", help=_QUICK_HELP)] = False,
         seeds: Annotated[
             str, typer.Option("--seeds", help="Seeds, e.g. 0,1,2. Each arm is trained once with each.")
         ] = "0,1,2,3,4",
@@ -84,13 +95,11 @@ for _found in EXPERIMENTS.values():
 
 
 def _settings(preset: str, quick: bool, overrides: dict[str, Any]) -> tuple[RunSettings, str]:
-    if "seed" in overrides:
-        raise BadInput(f"--seed {overrides['seed']} names one seed; an experiment takes several: --seeds 0,1,2,3,4.")
     if not quick:
         return resolve(preset, **overrides), preset
     if preset not in ("", "quick"):
         raise BadInput(f"--quick brings its own preset, so it can't go with --preset {preset}; leave one of them out.")
-    return resolve("quick", **(QUICK | overrides)), "quick"
+    return resolve("quick", **(QUICK | overrides)), "quick trial"
 
 
 def _numbers(seeds: str) -> list[int]:
@@ -130,14 +139,18 @@ def _run(
     from imil.experiments.run import Request, run_experiment
 
     request = Request(name, study, settings, preset, seeds, arms, reader, server, port)
-    with TrainingsBar(Console()) as bar:
-        written = run_experiment(
-            request,
-            out or default_out(folder, name),
-            lambda: _backend(jobs, ray, settings.device),
-            say=bar.say,
-            progress=bar,
-        )
+    try:
+        with TrainingsBar(Console()) as bar:
+            written = run_experiment(
+                request,
+                out or default_out(folder, name),
+                lambda: _backend(jobs, ray, settings.device),
+                say=bar.say,
+                progress=bar,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is done stays; the same command goes on.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     for path in written:
         typer.echo(f"Written: {path}")
 

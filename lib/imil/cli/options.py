@@ -1,7 +1,7 @@
 """Command-line options made from `imil.settings.RunSettings`: same names, help and defaults as over REST."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,13 +24,13 @@ RunNumber = Annotated[
 ]
 
 
-def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each setting of a run.
+def takes_settings(command: Callable[..., None], *, without: Sequence[str] = ()) -> Callable[..., None]:
+    """Give a command one option for each setting of a run, ``without`` some.
 
     The command's parameter ``overrides`` receives those that were typed, by setting name. Values stay text: they are
     converted and checked by `imil.settings.resolve`, which is the one place that knows what is allowed.
     """
-    settings = _setting_parameters()
+    settings = [parameter for parameter in _setting_parameters() if parameter.name not in without]
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in inspect.signature(command).parameters.values()

@@ -85,6 +85,8 @@ def outcome_of(plan: Design, folder: ExperimentFolder) -> Outcome:
         versions=versions(),
         seconds=sum(result.seconds for arm in results.values() for result in arm),
         agreement=_agreement(plan, results),
+        about_readers=() if plan.panel is None else plan.panel.about,
+        recorded=plan.panel is not None and plan.panel.fixed,
         splits=dict(Counter(case.split for case in plan.study.cases)),
     )
 

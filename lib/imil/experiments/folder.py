@@ -24,6 +24,7 @@ from imil.files import replacing, write_text
 
 MAX_DESCRIPTION_BYTES = 10_000_000
 NOBODY = "nobody"
+ORACLE = "oracle"
 _ARRAYS = ("probabilities", "maps", "heatmap_inside", "gradient_inside", "sample_maps")
 
 
@@ -161,13 +162,20 @@ def read_result(path: Path) -> ArmResult:
         raise BadInput(f"The result {path} is damaged ({error}); remove it and run the experiment again.") from error
 
 
+def _readers_differ(before: str, now: str) -> str:
+    if ORACLE in (before, now):
+        was, is_ = ("an oracle", "recorded answers") if before == ORACLE else ("recorded answers", "an oracle")
+        return f"feedback came from {was} and comes from {is_} now"
+    return "the recorded answers were others: of another run, or some were given or changed since"
+
+
 def _difference(found: dict[str, Any], here: dict[str, Any]) -> str:
     """The first condition that differs, in words; empty if none does."""
     if found.get("experiment") != here["experiment"]:
         return f"the experiment was {found.get('experiment')!r} and is {here['experiment']!r} now"
     # What is trained without a reader is the same whoever reads before or after.
     if found.get("reader") != here["reader"] and NOBODY not in (found.get("reader"), here["reader"]):
-        return f"the reader was {found.get('reader')!r} and is {here['reader']!r} now"
+        return _readers_differ(str(found.get("reader")), here["reader"])
     if found.get("study") != here["study"]:
         return "the study's images, labels or splits have changed, or it's another study"
     before = found["settings"]

@@ -44,6 +44,8 @@ def read_live(study: Study, settings: RunSettings, folder: Path, *, url: str = "
     if known is not None and _is_read(study, known):
         return known
     folder.mkdir(parents=True, exist_ok=True)
+    if not url:
+        say("Starting a server for the reader (half a minute).")
     server = nullcontext(url) if url else running_server(study.folder, folder / "server.log", port)
     with server as address:
         reading = _Reading(study, address, say)

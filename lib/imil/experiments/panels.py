@@ -1,5 +1,6 @@
 """Who answers in an experiment: simulated readers, or the recorded answers of real ones."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imil.experiments.arms import MAIN, PANEL
+from imil.experiments.folder import ORACLE
+from imil.experiments.tables.phrases import joined
 from imil.images import resize
 from imil.outliers import Pick
 from imil.queueing import Queue, build_queue, queued_cases
@@ -41,12 +44,15 @@ class Panel(Protocol):
         description: who they are, as a phrase.
         singles: titles of the single readers, by the name of their arm; empty if there is but one reader.
         fixed: whether their answers are to certain cases only, so that nothing else can be asked.
+        about: what a reader of the report must know of them, in sentences.
     """
 
     @property
     def description(self) -> str: ...
     @property
     def fixed(self) -> bool: ...
+    @property
+    def about(self) -> tuple[str, ...]: ...
     @property
     def singles(self) -> Mapping[str, str]: ...
 
@@ -72,11 +78,22 @@ class SimulatedPanel:
 
     description: str = "an oracle that goes by the lesion masks"
     fixed: bool = False
-    identity: str = "oracle"
+    identity: str = ORACLE
 
     @cached_property
     def singles(self) -> Mapping[str, str]:
-        return {f"reader_{number}": reader.name for number, reader in enumerate(simulated_residents(), 1)}
+        return {f"reader_{number}": f"simulated {one.name}" for number, one in enumerate(simulated_residents(), 1)}
+
+    @cached_property
+    def about(self) -> tuple[str, ...]:
+        residents = simulated_residents()
+        missed = joined([f"{reader.miss:.0%}".replace("%", " %") for reader in residents])
+        added = joined([f"{reader.extra:.0%}".replace("%", " %") for reader in residents])
+        return (
+            "No person gave feedback. The oracle is a program that goes by the lesion masks, and by the lung masks "
+            "where there is no lesion. So are the simulated readers, who make mistakes: they overlook "
+            f"{missed} of the oracle's cells, and add {added} of the others. These rates are made up.",
+        )
 
     def queue(
         self, engine: TrainingEngine, exclude: Collection[str], out_of_fold: npt.NDArray[np.float32] | None
@@ -128,6 +145,7 @@ class RecordedPanel:
         description: where they come from, as a phrase.
         identity: a hash of the answers.
         replies: the answers in effect, the oldest first.
+        unanswered: cases of an open round that lack answers.
         seen: by case id what was shown, where that's known.
     """
 
@@ -135,7 +153,23 @@ class RecordedPanel:
     identity: str
     replies: tuple[PanelReply, ...]
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    unanswered: int = 0
     fixed: bool = True
+
+    @cached_property
+    def about(self) -> tuple[str, ...]:
+        names = {"grid": "with cells", "relabel": "with another label", "exclude": "excluded", "skip": "skipped"}
+        counts = Counter(reply.action for reply in self.replies)
+        given = joined([f"{counts[action]} {words}" for action, words in names.items() if counts[action]])
+        cases = len({reply.case_id for reply in self.replies})
+        images = "the same image" if cases == 1 else f"the same {cases} images"
+        told = (
+            f"The answers were given once and are replayed: every seed gets {images}, whatever its own network makes "
+            f"of them. Answers: {given}.",
+        )
+        if not self.unanswered:
+            return told
+        return (*told, f"The round isn't finished: {self.unanswered} of its cases lack answers.")
 
     @cached_property
     def readers(self) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -62,6 +63,7 @@ class LocalProcesses:
         self._threads = threads
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["imil.experiments.trainings"])
+        _start_fork_server()
         self._running: dict[str, tuple[BaseProcess, Connection, str]] = {}
 
     @property
@@ -101,6 +103,18 @@ class LocalProcesses:
         for process, _, _ in self._running.values():
             process.join()
         self._running.clear()
+
+
+def _start_fork_server() -> None:
+    """Start it deaf to Ctrl-C, which is for its parent: it imports for seconds, and would print where it was."""
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()  # only the main thread may change what a signal does
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _work(task: Task, device: str, threads: int, sender: Connection) -> None:

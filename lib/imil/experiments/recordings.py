@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,17 @@ _NEEDED = ("effective", "image", "reader", "action", "cells", "misleading", "gri
 
 
 def newest_recorded_run(study: Study) -> int | None:
-    """The newest run of the study that has any answer; None if there is none."""
+    """The newest run of the study whose rounds are all answered, by anybody; None if there is none."""
     for run in reversed(study.store.runs()):
-        if any(event.action is not Action.SKIP for event in study.store.effective(run.id)):
+        answered = any(event.action is not Action.SKIP for event in study.store.effective(run.id))
+        if answered and not _unanswered(study, run.id):
             return run.id
     return None
+
+
+def _unanswered(study: Study, run_id: int) -> int:
+    """Cases of the run's open round that lack answers."""
+    return sum(one.queued - one.reviewed for one in study.store.rounds(run_id) if not one.closed)
 
 
 def load_recording(study: Study, source: str) -> RecordedPanel:
@@ -65,7 +71,8 @@ def _from_run(study: Study, run_id: int) -> RecordedPanel:
         entry = study.store.queue_entry(run_id, event.round, event.case_id)
         heatmap = study.store.heatmap(run_id, event.round, event.case_id).astype(np.float16)
         seen[event.case_id] = Seen(entry.prediction, entry.confidence, heatmap)
-    return _panel([_reply(event) for event in events], f"run {run_id}", seen)
+    panel = _panel([_reply(event) for event in events], f"run {run_id}", seen)
+    return replace(panel, unanswered=_unanswered(study, run_id))
 
 
 def _from_table(study: Study, path: Path) -> RecordedPanel:
@@ -97,7 +104,7 @@ def _panel(replies: list[PanelReply], source: str, seen: Mapping[str, Seen]) -> 
     readers = len({reply.reader for reply in replies})
     cases = len({reply.case_id for reply in replies})
     who = "one recorded reader" if readers == 1 else f"{readers} recorded readers"
-    return RecordedPanel(f"{who} ({source}, {cases} cases)", digest, tuple(replies), seen)
+    return RecordedPanel(f"{who} ({source}, {cases} {'case' if cases == 1 else 'cases'})", digest, tuple(replies), seen)
 
 
 def _last_answers(events: Iterable[Event]) -> list[Event]:

@@ -109,6 +109,8 @@ class Outcome:
     Attributes:
         source: where the study's labels come from; ``shenzhen`` is the paper's data set.
         reader: who gave the feedback, as a phrase.
+        about_readers: who the readers are and what they were asked, in sentences.
+        recorded: whether the same answers, to the same images, were given to every seed.
         results: by arm name, in the order of ``seeds``.
         left_out: by arm name, why it wasn't trained, as a sentence.
         seconds: what the arms' own trainings took, one after another; the shared parts aren't counted.
@@ -132,3 +134,5 @@ class Outcome:
     seconds: float
     agreement: dict[str, Any] | None = None
     splits: dict[str, int] = field(default_factory=dict)
+    about_readers: tuple[str, ...] = ()
+    recorded: bool = False

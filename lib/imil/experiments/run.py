@@ -118,7 +118,9 @@ def plan_of(request: Request, folder: ExperimentFolder, *, say: Say = print) -> 
         if reader == "live":
             # Refuses what no reader could mend, before anybody reads.
             folder.claim(replace(planned(SimulatedPanel()).conditions, reader=NOBODY))
-        plan = planned(_panel(request, reader, say))
+        panel = _panel(request, reader, say)
+        say(f"Feedback comes from {panel.description}.")
+        plan = planned(panel)
     folder.claim(plan.conditions)
     return plan
 

@@ -18,6 +18,7 @@ from imil.experiments.report.published import TABLE_1, published
 from imil.experiments.report.tabular import COLUMNS, csv_text
 from imil.experiments.report.write import write_outcome
 from imil.experiments.tables import build_table
+from imil.settings import resolve
 from tests.imil.experiments.made_outcomes import made_outcome
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/experiment-json.md"
@@ -108,29 +109,41 @@ class TestFacts:
 
 
 class TestPublished:
-    def test_the_values_are_those_of_the_papers_table(self):
+    @pytest.fixture
+    def same(self, outcome):
+        """An outcome under the paper's conditions."""
+        settings = resolve("paper").model_dump(mode="json")
+        return replace(outcome, source="shenzhen", splits={"train": 530, "test": 132}, settings=settings)
+
+    def test_the_values_are_those_of_the_papers_table(self, same):
         values = [(row.accuracy, row.auroc, row.ece) for row in TABLE_1]
         assert values[0] == (0.804, 0.832, 0.2)
         assert values[3:5] == [(0.834, 0.878, 0.161), (0.846, 0.857, 0.179)]
         # The table prints these differences, in brackets.
-        differences = [row["differences"] for row in published("shenzhen")["rows"][1:]]
+        differences = [row["differences"] for row in published(same)["rows"][1:]]
         assert [one["accuracy"] for one in differences] == [0.008, -0.007, 0.03, 0.042, 0.031, 0.02]
         assert [one["auroc"] for one in differences] == [0.021, -0.015, 0.046, 0.025, 0.021, 0.026]
         assert [one["ece"] for one in differences] == [-0.05, 0.001, -0.039, -0.021, -0.025, -0.017]
 
-    def test_both_values_of_mixup_are_there_with_a_note(self):
-        found = published("shenzhen")
+    def test_both_values_of_mixup_are_there_with_a_note(self, same):
+        found = published(same)
         assert {row["name"]: row["ece_in_text"] for row in found["rows"] if row["ece_in_text"]} == {
             "published_mixup": 0.179
         }
         assert "0.161" in found["disagreements"][0]
         assert "0.179" in found["disagreements"][0]
 
-    def test_other_data_are_called_not_comparable(self):
-        assert published("shenzhen")["comparable"] is True
-        other = published("folders")
-        assert other["comparable"] is False
-        assert "can't be compared" in other["note"]
+    def test_other_data_and_other_trainings_are_called_not_comparable(self, same):
+        assert (published(same)["comparable"], published(same)["note"]) == (True, "")
+        for other, words in (
+            (replace(same, source="folders"), "This study isn't the paper's"),
+            (replace(same, splits={"train": 30, "test": 132}), "(30 images in train instead of 530)"),
+            (replace(same, settings=same.settings | {"epochs": 4}), "(epochs 4 instead of 100)"),
+        ):
+            found = published(other)
+            assert found["comparable"] is False
+            assert words in found["note"]
+            assert "can't be compared" in found["note"]
 
     def test_they_belong_to_the_preset_paper_only(self, outcome, table):
         assert facts_of(replace(outcome, preset="quick"), table)["published"] is None
@@ -176,7 +189,7 @@ class TestDescription:
         assert "530 images for training and 24 images for testing" in text
         assert "100 epochs of resnet50 on 16 × 16 pixels from random weights, with SGD" in text
         assert "After epoch 70, up to 20 training images" in text
-        assert "4 × 4 grid" in text
+        assert "grid of 4 × 4 cells" in text
         assert text.endswith("Seeds: 3 and 5.")
 
     def test_without_a_reader_it_says_nothing_of_feedback(self, outcome):
@@ -213,7 +226,7 @@ class TestPage:
         assert "0.37" in texts
 
     def test_other_presets_and_data(self, outcome, facts):
-        other = facts | {"published": published("folders")}
+        other = facts | {"published": published(replace(outcome, source="folders"))}
         assert "can&#39;t be compared" in render(other, outcome, [])
         assert "Published" not in render(facts | {"published": None}, outcome, [])
 

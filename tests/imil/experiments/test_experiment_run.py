@@ -125,7 +125,7 @@ def test_results_of_another_study_or_reader_are_refused(tiny_study, finished, tm
     text = description.read_text()
     try:
         description.write_text(text.replace('"reader": "oracle"', '"reader": "abc"'))
-        with pytest.raises(Conflict, match="the reader was 'abc' and is 'oracle' now"):
+        with pytest.raises(Conflict, match="feedback came from recorded answers and comes from an oracle now"):
             planned(request(tiny_study), finished)
     finally:
         description.write_text(text)

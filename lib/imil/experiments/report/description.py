@@ -12,10 +12,14 @@ SELECTIONS = {
     "out_of_fold": "those that models trained on the other folds get most confidently wrong",
     "random": "random ones",
 }
+FILLS = {
+    "least_confident": ", and where these are too few, those that it is least confident about",
+    "out_of_fold": ", and where these are too few, those that models trained on the other folds get wrong",
+}
 FEEDBACK = {
     "blackout": "everything outside of the cells is blacked out",
-    "cutout": "a random square of each is blacked out at each draw",
-    "unedited": "they stay as they are",
+    "cutout": "a random square is blacked out at each draw",
+    "unedited": "nothing is changed",
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 NOBODY = "nobody"
@@ -66,14 +70,24 @@ def _feedback(outcome: Outcome) -> list[str]:
     if not epochs or outcome.reader == NOBODY:
         return []
     when = f"After epoch {epochs[0]}" if len(epochs) == 1 else f"After each of the epochs {joined(epochs)}"
-    selection = SELECTIONS.get(str(get("selection")), str(get("selection")))
     edit = FEEDBACK.get(str(get("feedback")), f"they are changed by “{get('feedback')}”")
     return [
-        f"{when}, up to {get('num_outliers')} training images are fed back: {selection}. The reader, "
-        f"{plain_text(outcome.reader)}, chooses cells of a {get('grid_size')} × {get('grid_size')} grid, and from then "
-        f"on {edit}. Until then the arms share one network for each seed, but for those that are trained in a way of "
-        "their own from the first epoch. Where an arm's title says otherwise, that holds for this arm."
+        f"{when}, {_fed_back(outcome)}. Feedback comes from {plain_text(outcome.reader)}. Of an image with chosen "
+        f"cells, from then on {edit}. Until then the arms share one network for each seed, but for those that are "
+        "trained in a way of their own from the first epoch. Where an arm's title says otherwise, that holds for this "
+        "arm.",
+        *(plain_text(text) for text in outcome.about_readers),
     ]
+
+
+def _fed_back(outcome: Outcome) -> str:
+    get = outcome.settings.get
+    if outcome.recorded:
+        return "the training images that readers have answered are fed back"
+    grid = f"{get('grid_size')} × {get('grid_size')}"
+    selection = SELECTIONS.get(str(get("selection")), str(get("selection")))
+    fill = FILLS.get(str(get("fill")), "")
+    return f"up to {get('num_outliers')} training images are fed back on a grid of {grid} cells: {selection}{fill}"
 
 
 def _seeds(outcome: Outcome) -> str:

@@ -11,7 +11,7 @@ from imil.experiments.report.description import what_was_done
 from imil.experiments.report.published import published
 from imil.experiments.results import VERSION, ArmResult, Evaluation, Outcome
 from imil.experiments.tables import Difference, Estimate, Row, Table, sentences
-from imil.experiments.tables.sentences import is_shown
+from imil.experiments.tables.shown import is_shown
 from imil.report.data import plain_values
 
 PAPER = "paper"
@@ -30,6 +30,8 @@ def facts_of(outcome: Outcome, table: Table) -> dict[str, Any]:
             "preset": outcome.preset,
             "seeds": outcome.seeds,
             "reader": outcome.reader,
+            "about_readers": outcome.about_readers,
+            "recorded": outcome.recorded,
             "description": what_was_done(outcome),
             "sentences": sentences(table, outcome),
             "measures": [
@@ -45,8 +47,16 @@ def facts_of(outcome: Outcome, table: Table) -> dict[str, Any]:
                 }
                 for contrast in table.contrasts
             ],
+            "level_contrasts": [
+                {
+                    "level": contrast.level.name,
+                    "reference": contrast.reference.name,
+                    "differences": _differences(contrast.differences),
+                }
+                for contrast in table.level_contrasts
+            ],
             "left_out": outcome.left_out,
-            "published": published(outcome.source) if outcome.preset == PAPER else None,
+            "published": published(outcome) if outcome.preset == PAPER else None,
             "agreement": outcome.agreement,
             "evaluation": _evaluation(outcome.evaluation),
             "splits": outcome.splits,

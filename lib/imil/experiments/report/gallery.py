@@ -121,7 +121,7 @@ def _heatmaps(outcome: Outcome) -> str:
 
 def _samples(outcome: Outcome) -> str:
     return (
-        f"Images that were fed back with the first seed. The reader is {plain_text(outcome.reader)}. From the left: "
-        "the image, the heat map for the predicted class when it was queued, the cells that were chosen, the image as "
+        "Images that were fed back with the first seed, and the arm whose reader answered. From the left: the image, "
+        "the heat map for the predicted class when it was queued, the cells that were chosen, the image as "
         "training saw it from then on, and the reason that was given. “Predicted” has the network's confidence."
     )

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from imil.experiments.results import Outcome
+from imil.settings import resolve
+
 CITATION = (
     "Adrit Rao, Andrea Fisher, Ken Chang, John Christopher Panagides, Katherine McNamara, Joon-Young Lee and Oliver "
     "Aalami: IMIL: Interactive Medical Image Learning Framework. Proceedings of the IEEE/CVF Conference on Computer "
@@ -14,10 +17,20 @@ DATA = (
     "Shenzhen chest radiographs: 530 for training and 132 for testing; one training a row, without intervals; for "
     "IMIL, one round of 20 images after epoch 70 of 100."
 )
-OTHER_DATA = (
-    "This study isn't the paper's: the published values were measured on the Shenzhen radiographs, so they can't be "
-    "compared with those above."
+SPLITS = {"train": 530, "test": 132}
+SETTINGS = (
+    "network",
+    "image_size",
+    "epochs",
+    "imil_epochs",
+    "num_outliers",
+    "grid_size",
+    "optimizer",
+    "lr",
+    "batch_size",
+    "feedback",
 )
+"""Settings that the paper names (section 3.3); the preset `paper` has its values."""
 DISAGREEMENTS = (
     "The paper gives two values for MixUp's calibration error: 0.161 in Table 1, and 0.179 in section 4.2, which is "
     "Resident 1's in the table.",
@@ -58,18 +71,19 @@ TABLE_1 = (
 MEASURES = ("accuracy", "auroc", "ece")
 
 
-def published(source: str) -> dict[str, Any]:
+def published(outcome: Outcome) -> dict[str, Any]:
     """The paper's Table 1 as plain values: ``citation, data, comparable, note, disagreements, rows``.
 
     Args:
-        source: `Outcome.source` of the study that it stands beside.
+        outcome: what it stands beside. It's comparable if data and settings are the paper's.
     """
     baseline = TABLE_1[0]
+    note = _what_differs(outcome)
     return {
         "citation": CITATION,
         "data": DATA,
-        "comparable": source == SOURCE,
-        "note": "" if source == SOURCE else OTHER_DATA,
+        "comparable": not note,
+        "note": note,
         "disagreements": list(DISAGREEMENTS),
         "rows": [
             {
@@ -86,3 +100,28 @@ def published(source: str) -> dict[str, Any]:
             for row in TABLE_1
         ],
     }
+
+
+def _what_differs(outcome: Outcome) -> str:
+    """Why the published values can't be compared with the outcome's, as a sentence; empty if they can."""
+    if outcome.source != SOURCE:
+        return (
+            "This study isn't the paper's: the published values were measured on the Shenzhen radiographs, so they "
+            "can't be compared with those above."
+        )
+    differs = [
+        f"{outcome.splits.get(split, 0)} images in {split} instead of {number}"
+        for split, number in SPLITS.items()
+        if outcome.splits.get(split, 0) != number
+    ]
+    paper = resolve("paper").model_dump(mode="json")
+    differs += [
+        f"{name} {outcome.settings.get(name)} instead of {paper[name]}"
+        for name in SETTINGS
+        if outcome.settings.get(name) != paper[name]
+    ]
+    if not differs:
+        return ""
+    return (
+        f"These trainings aren't the paper's ({'; '.join(differs)}), so its values can't be compared with those above."
+    )
