@@ -192,6 +192,16 @@ class TestDescription:
         assert "grid of 4 × 4 cells" in text
         assert text.endswith("Seeds: 3 and 5.")
 
+    def test_what_readers_were_asked_is_said_as_it_was(self, outcome):
+        filled = replace(outcome, settings=outcome.settings | {"fill": "least_confident"})
+        assert "confidently wrong, and where these are too few, those that it is least confident about" in " ".join(
+            what_was_done(filled)
+        )
+        replayed = " ".join(what_was_done(replace(outcome, recorded=True, about_readers=("They sat in Bonn.",))))
+        assert "the training images that readers have answered are fed back" in replayed
+        assert "They sat in Bonn." in replayed
+        assert "confidently wrong" not in replayed
+
     def test_without_a_reader_it_says_nothing_of_feedback(self, outcome):
         assert "fed back" not in " ".join(what_was_done(replace(outcome, reader="nobody")))
 

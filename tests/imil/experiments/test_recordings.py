@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import uuid
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from imil.experiments.catalogue import EXPERIMENTS
 from imil.experiments.plan import design
 from imil.experiments.recordings import load_recording, newest_recorded_run
 from imil.export import export_feedback
+from imil.rounds import Rounds
 from imil.runs import split_data
+from imil.store import Action, Answer
 from imil.study import Study
 from imil.training.engine import TrainingEngine
 from tests.imil.experiments.experiment_helpers import (
@@ -170,6 +173,21 @@ def test_the_newest_run_that_was_read_is_replayed_where_there_are_no_masks(tmp_p
     assert plan.panel.description == "one recorded reader (run 2, 3 cases)"
     with pytest.raises(BadInput, match=r"The arms of the experiment outliers ask about different images"):
         planned(request(study, "outliers"), tmp_path / "other")
+
+
+def test_an_unfinished_round_is_replayed_only_when_it_is_named(tmp_path):
+    study = make_study(tmp_path / "study")
+    run = open_round(study, list(ADA))
+    rounds = Rounds(study)
+    entry = rounds.next_case("Ada")
+    rounds.submit(Answer(entry.case_id, run, 1, "Ada", Action.GRID, (5,), key=str(uuid.uuid4())))
+    assert newest_recorded_run(study) is None
+    panel = load_recording(study, str(run))
+    assert panel.about == (
+        "The answers were given once and are replayed: every seed gets the same image, whatever its own network makes of "
+        "them. Answers: 1 with cells.",
+        "The round isn't finished: 2 of its cases lack answers.",
+    )
 
 
 @pytest.mark.parametrize(
