@@ -184,8 +184,8 @@ def test_an_unfinished_round_is_replayed_only_when_it_is_named(tmp_path):
     assert newest_recorded_run(study) is None
     panel = load_recording(study, str(run))
     assert panel.about == (
-        "The answers were given once and are replayed: every seed gets the same image, whatever its own network makes of "
-        "them. Answers: 1 with cells.",
+        "The answers were given once and are replayed: every seed gets the same image, whatever its own network makes "
+        "of them. Answers: 1 with cells.",
         "The round isn't finished: 2 of its cases lack answers.",
     )
 
