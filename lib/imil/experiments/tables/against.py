@@ -32,7 +32,8 @@ def _worse(methods: list[Row], measures: Sequence[Measure]) -> list[str]:
     worse = [one for one in compared if direction(one[2].value, one[1]) == "worse"]
     if not worse:
         return []
-    text = f"Against feedback: {len(worse)} of its {len(compared)} means are worse than the baseline's"
+    are = "is" if len(worse) == 1 else "are"
+    text = f"Against feedback: {len(worse)} of its {len(compared)} means {are} worse than the baseline's"
     named = [
         f"{titled(row.arm.title)}, {measure.words} {signed(found.value)} "
         f"({'shown' if is_shown(found) else 'not shown'})"
@@ -50,7 +51,7 @@ def _lost_seeds(methods: list[Row]) -> list[str]:
         values = row.differences[PRIMARY.key].per_seed if row.differences else []
         if below := sum(is_positive(-value) for value in values):
             lost.append(f"{titled(row.arm.title)} with {below} of {len(values)}")
-    return [f"Against feedback: seeds with less accuracy than the baseline: {listed(lost)}."] if lost else []
+    return [f"Against feedback: seeds with less accuracy than the baseline: {listed(lost, '')}."] if lost else []
 
 
 def _unfocused(methods: list[Row], table: Table) -> list[str]:

@@ -92,10 +92,11 @@ def _numbers(contrast: Contrast) -> str:
 def _level(contrasts: list[Contrast], corrected_for: int) -> str:
     as_well, unclear, beaten = _split(contrasts)
     start = (
-        f"Of the {count(len(contrasts), 'control')} of {titled(contrasts[0].method.title)}, in accuracy and with "
-        f"Holm's correction for {corrected_for},"
+        f"{titled(contrasts[0].method.title)} against its {count(len(contrasts), 'control')}, in accuracy and with "
+        f"Holm's correction for {corrected_for}:"
     )
-    parts = [f"{len(beaten)} {'is' if len(beaten) == 1 else 'are'} shown to be beaten{_names(beaten)}"]
+    number = f"{len(beaten)} {'is' if len(beaten) == 1 else 'are'}" if beaten else "none is"
+    parts = [f"{number} shown to be beaten{_names(beaten)}"]
     if as_well:
         parts.append(f"{len(as_well)} did as well or better{_names(as_well)}")
     text = f"{start} {' and '.join(parts)}."

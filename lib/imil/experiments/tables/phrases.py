@@ -64,10 +64,10 @@ def titled(title: str) -> str:
     return f"“{title}”" if "," in title else title
 
 
-def listed(items: Sequence[str]) -> str:
-    """Items with semicolons between them; of many the first, and how many more there are."""
+def listed(items: Sequence[str], where: str = " in the table") -> str:
+    """Items with semicolons between them; of many the first, and how many more there are, and where."""
     more = len(items) - MOST
-    return "; ".join([*items[:MOST], *([f"and {more} more in the table"] if more > 0 else [])])
+    return "; ".join([*items[:MOST], *([f"and {more} more{where}"] if more > 0 else [])])
 
 
 def joined(items: Sequence[str]) -> str:

@@ -63,21 +63,21 @@ def _few_patients(patients: int, with_lesion: int) -> list[str]:
             "With a single test patient nothing can be said about others: there are no intervals over patients, and no "
             "difference counts as shown."
         ]
+    too_narrow = "tend to be too narrow, and what is shown by them may not hold for others."
+    lesions = f"{with_lesion} for the shares inside the lesion" if with_lesion > 1 else ""
     found = []
     if patients < FEW_PATIENTS:
         found.append(
-            f"There are fewer than {FEW_PATIENTS} test patients: intervals over {patients} tend to be too narrow, and "
-            "what is shown here may not hold for others."
-        )
-    if with_lesion == 1:
-        found.append(
-            "A single test patient has a lesion mask, so the shares inside the lesion say nothing about others."
+            f"There are fewer than {FEW_PATIENTS} test patients: intervals over {patients}"
+            f"{f' ({lesions})' if lesions else ''} {too_narrow}"
         )
     elif 1 < with_lesion < FEW_PATIENTS:
         found.append(
-            f"Only {with_lesion} test patients have a lesion mask: intervals over patients of the shares inside the "
-            "lesion tend to be too narrow."
+            f"Fewer than {FEW_PATIENTS} test patients have a lesion mask: intervals over {with_lesion}, for the shares "
+            f"inside the lesion, {too_narrow}"
         )
+    if with_lesion == 1:
+        found.append("One patient with a lesion mask says nothing about others, so these shares have no intervals.")
     return found
 
 
@@ -179,7 +179,7 @@ def _notes(table: Table, outcome: Outcome) -> list[str]:
                 notes.setdefault(result.note, []).append(str(result.seed))
         for note, seeds in notes.items():
             told.setdefault(note, []).append(f"{titled(row.arm.title)}, seed {', '.join(seeds)}")
-    found += [f"{listed(arms)}: {note}" for note, arms in told.items()]
+    found += [f"{listed(arms, '')}: {note}" for note, arms in told.items()]
     return found + _empty_maps(table, outcome)
 
 
