@@ -247,6 +247,40 @@ class TestPage:
         assert not [text for text in Page(page).texts if re.match(r"p [=<–]|None|nan", text)]
 
 
+class TestLevels:
+    @pytest.fixture(scope="class")
+    def made(self):
+        made = made_outcome("outliers", seeds=(0, 1), cases=8, side=16, shown=0, lesions=False)
+        kept = {name: found for name, found in made.results.items() if name.startswith(("baseline", "imil"))}
+        return replace(made, results=kept)
+
+    def test_facts_and_page_have_each_against_that_of_the_paper(self, made):
+        table = build_table(made, resamples=20)
+        facts = facts_of(made, table)
+        found = facts["level_contrasts"]
+        assert [(one["level"], one["reference"]) for one in found] == [(f"imil_{n}", "imil_20") for n in (5, 10, 40)]
+        expected = table.level_contrasts[0].differences["auroc"]
+        assert found[0]["differences"]["auroc"]["value"] == expected.value
+        texts = Page(render(facts, made, [])).texts
+        assert "Levels against each other" in texts
+        assert texts.count("minus IMIL, 20 images") == 3
+
+    def test_there_is_no_such_table_of_one_level(self, outcome, facts):
+        assert facts["level_contrasts"] == []
+        assert "Levels against each other" not in render(facts, outcome, [])
+
+    def test_one_patient_has_no_intervals_in_facts_and_page(self, made):
+        one = replace(made, evaluation=replace(made.evaluation, patients=["a"] * 8))
+        facts = facts_of(one, build_table(one, resamples=20))
+        json.dumps(facts, allow_nan=False)
+        for arm in facts["arms"]:
+            assert arm["measures"]["accuracy"]["over_patients"] is None
+        assert not any(shown["shown"] for arm in facts["arms"] for shown in (arm["differences"] or {}).values())
+        texts = Page(render(facts, one, [])).texts
+        assert "no interval" in texts
+        assert not [text for text in texts if re.search(r"None|\bnan\b", text)]
+
+
 class TestBest:
     def facts(self, *values, better="higher"):
         arms = [{"name": f"arm{index}", "measures": {"m": {"value": value}}} for index, value in enumerate(values)]
