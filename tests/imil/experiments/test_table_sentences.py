@@ -112,6 +112,15 @@ def test_a_control_beaten_by_the_same_amount_with_each_seed_is_no_proof():
     assert "all seeds differ by the same amount, which makes p 0 and shows little" in line
 
 
+def test_other_arms_with_equal_differences_share_a_sentence():
+    said = said_of(outcome([(BASELINE, [3, 4]), (MIXUP, [2, 3]), (READER, [4, 5])], seeds=(0, 1)))
+    assert (
+        "In accuracy, all seeds differ from the baseline by the same amount, which makes p 0 and shows little: "
+        "MixUp +0.100; IMIL + Reader 1 −0.100." in said
+    )
+    assert not any("minus Baseline" in text or text.startswith("Of the readers") for text in said)
+
+
 def test_a_single_patient_shows_nothing():
     made = clear(arms=[(IMIL, CLEAR), (RANDOM_CELLS, SAME)], patients=["a"] * 40)
     table = build_table(made, resamples=50)

@@ -7,7 +7,17 @@ from imil.experiments.results import Outcome
 from imil.experiments.tables.against import against_sentences
 from imil.experiments.tables.controls import control_sentences, level_sentences
 from imil.experiments.tables.model import PRIMARY, Measure, Row, Table
-from imil.experiments.tables.phrases import count, difference, direction, intervals, listed, p_value, signed, titled
+from imil.experiments.tables.phrases import (
+    MOST,
+    count,
+    difference,
+    direction,
+    intervals,
+    listed,
+    p_value,
+    signed,
+    titled,
+)
 from imil.experiments.tables.shown import ALPHA, is_shown, no_spread
 
 FEW_SEEDS = 5
@@ -99,11 +109,15 @@ def _baseline_differences(table: Table, outcome: Outcome) -> list[str]:
     if not compared:
         return ["No arm could be compared with a baseline."]
     tested = [row for row in compared if not math.isnan(row.differences[PRIMARY.key].p_holm)]
-    told = [row for row in compared if row.arm.group == "imil" or row.differences[PRIMARY.key].p_holm < ALPHA]
-    readers = [row for row in compared if row.arm.group == "readers" and row not in told]
+    apart = [row for row in compared if row.differences[PRIMARY.key].p_holm < ALPHA and row.arm.group != "imil"]
+    alike = [row for row in apart if no_spread(row.differences[PRIMARY.key])]
+    others = [row for row in apart if row not in alike][:MOST]
+    told = [row for row in compared if row.arm.group == "imil" or row in others]
+    readers = [row for row in compared if row.arm.group == "readers" and row not in apart]
     return [
         *_verdict(table.measures, tested),
         *(_difference(row, _title(row.arm.versus, outcome)) for row in told),
+        *_alike(alike),
         *_readers(readers),
     ]
 
@@ -151,6 +165,16 @@ def _difference(row: Row, baseline: str) -> str:
     if found.p_holm < ALPHA:
         return f"{text}. On these patients the seeds agree, but on others the difference could vanish."
     return f"{text}. That doesn't show a difference."
+
+
+def _alike(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    values = [f"{titled(row.arm.title)} {signed(row.differences[PRIMARY.key].value)}" for row in rows]
+    return [
+        f"In accuracy, all seeds differ from the baseline by the same amount, which makes p 0 and shows little: "
+        f"{listed(values)}."
+    ]
 
 
 def _readers(rows: list[Row]) -> list[str]:
