@@ -21,7 +21,7 @@ SELECTIONS = {
     "class_balanced": "the hardest cases of each class",
     "random": "random images",
 }
-QUICK: dict[str, Any] = {"image_size": 64, "epochs": 16, "imil_epochs": (10,)}
+QUICK: dict[str, Any] = {"image_size": 64, "epochs": 12, "imil_epochs": (8,)}
 """What a quick trial of an experiment changes in the preset ``quick``, so that it ends in minutes on two processors."""
 TRANSFORMER = "vit_small_patch16_224"
 SMALL_TRANSFORMER = "vit_tiny_patch16_224"
