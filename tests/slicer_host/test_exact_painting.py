@@ -13,7 +13,15 @@ from imil.images import read_image
 from slicer_host.geometries import GEOMETRIES, STEP, Geometry
 from slicer_host.stage import Stage
 
-EVERYWHERE = pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
+# Of the eight orientations of a NIfTI two are always tried; the others, which take the same way, are slow tests.
+_OTHER_TURNS = [name for name in GEOMETRIES if name.startswith("nifti ") and name not in ("nifti +x+y", "nifti -y-x")]
+EVERYWHERE = pytest.mark.parametrize(
+    "geometry",
+    [
+        pytest.param(geometry, id=name, marks=[pytest.mark.slow] if name in _OTHER_TURNS else [])
+        for name, geometry in GEOMETRIES.items()
+    ],
+)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def measured(scale: str) -> dict:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_lines_grow_with_the_screens_scaling() -> None:
     plain, doubled = measured("1"), measured("2")
     assert doubled["view"] == [2 * length for length in plain["view"]]
