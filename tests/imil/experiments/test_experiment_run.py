@@ -242,7 +242,7 @@ def test_the_whole_way_to_a_report(tiny_study, tmp_path):
     out, said = tmp_path / "out", []
     asked = request(Study.open(tiny_study.folder), arms=("imil", "random_cells"), seeds=(0, 1))
     written = run_experiment(asked, out, InProcess, say=said.append)
-    assert said == ["Writing the report"]
+    assert said == ["Feedback comes from an oracle that goes by the lesion masks.", "Writing the report"]
     assert {path.name for path in written} >= {"report.html", "results.json", "table.csv"}
     assert all(path.is_file() for path in written)
     with (out / "table.csv").open(newline="") as file:
