@@ -20,20 +20,12 @@ PHASES = {
 }
 
 
-class TrainingBar:
-    """A context that shows a run's `imil.runs.Progress`; on a file or pipe it stays silent until the end."""
+class _Bar:
+    """A context for as long as which a bar is shown."""
 
-    def __init__(self, console: Console) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description:<16}"),
-            BarColumn(bar_width=14),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
         self._task: TaskID | None = None
-        self._metrics = ""
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -43,6 +35,23 @@ class TrainingBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+class TrainingBar(_Bar):
+    """A context that shows a run's `imil.runs.Progress`; on a file or pipe it stays silent until the end."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(
+            Progress(
+                TextColumn("{task.description:<16}"),
+                BarColumn(bar_width=14),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[metrics]}"),
+                TimeElapsedColumn(),
+                console=console,
+            )
+        )
+        self._metrics = ""
 
     def __call__(self, now: "runs.Progress") -> None:
         """Show where the run is."""
@@ -54,30 +63,22 @@ class TrainingBar:
         self._bar.update(self._task, description=phase, completed=now.epoch, metrics=self._metrics)
 
 
-class TrainingsBar:
+class TrainingsBar(_Bar):
     """A context that shows how many trainings of an experiment are done; on a file or pipe, a line now and then."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[running]}"),
-            console=console,
+        super().__init__(
+            Progress(
+                TextColumn("{task.description:<10}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[running]}"),
+                console=console,
+            )
         )
-        self._task: TaskID | None = None
+        self._console = console
         self._told = 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""

@@ -12,7 +12,7 @@ from imil.experiments.folder import ExperimentFolder, read_result
 from imil.experiments.measures import evaluation_of
 from imil.experiments.panels import PanelReply
 from imil.experiments.plan import Design, tasks
-from imil.experiments.results import ArmResult, Outcome
+from imil.experiments.results import NOBODY, ArmResult, Outcome
 from imil.experiments.trainings import Task
 from imil.metrics.agreement import agreement
 from imil.report.data import versions
@@ -77,7 +77,7 @@ def outcome_of(plan: Design, folder: ExperimentFolder) -> Outcome:
         preset=plan.preset,
         settings=plan.settings.model_dump(mode="json"),
         seeds=list(plan.seeds),
-        reader="nobody" if plan.panel is None else plan.panel.description,
+        reader=NOBODY if plan.panel is None else plan.panel.description,
         arms=list(plan.arms),
         results=results,
         left_out=dict(plan.left_out),
@@ -116,9 +116,10 @@ def _read_results(plan: Design, folder: ExperimentFolder) -> dict[str, list[ArmR
 
 def _run(todo: Sequence[Task], backend: Backend, progress: Progress | None) -> None:
     done = {task.key for task in todo if task.done}
-    # A trunk whose arms all have their results isn't needed any more, even if its files were removed.
-    wanted = {need for task in todo if not task.done for need in task.needs}
-    waiting = [task for task in todo if not task.done and (not _is_trunk(task) or task.key in wanted)]
+    # What is only there for others isn't needed any more once these are all done, even if its files were removed.
+    for_others = {need for task in todo for need in task.needs}
+    wanted = {need for task in todo if task.key not in done for need in task.needs}
+    waiting = [task for task in todo if task.key not in done and task.key not in for_others - wanted]
     total = len(done) + len(waiting)
     running: list[str] = []
     while waiting or running:
@@ -137,10 +138,6 @@ def _run(todo: Sequence[Task], backend: Backend, progress: Progress | None) -> N
             done.add(key)
     if progress is not None:
         progress(total, total, [])
-
-
-def _is_trunk(task: Task) -> bool:
-    return not hasattr(task, "arm")
 
 
 def _agreement(plan: Design, results: dict[str, list[ArmResult]]) -> dict[str, Any] | None:

@@ -19,11 +19,10 @@ import numpy as np
 
 from imil import __version__
 from imil.errors import BadInput, Conflict
-from imil.experiments.results import VERSION, ArmResult, QueuedSample
+from imil.experiments.results import NOBODY, VERSION, ArmResult, QueuedSample
 from imil.files import replacing, write_text
 
 MAX_DESCRIPTION_BYTES = 10_000_000
-NOBODY = "nobody"
 ORACLE = "oracle"
 _ARRAYS = ("probabilities", "maps", "heatmap_inside", "gradient_inside", "sample_maps")
 

@@ -12,9 +12,10 @@ from typing import Any
 from imil.errors import BadInput
 from imil.experiments.arms import MAIN, PANEL, Arm
 from imil.experiments.catalogue import Experiment, choose
-from imil.experiments.folder import NOBODY, Conditions, ExperimentFolder
+from imil.experiments.folder import Conditions, ExperimentFolder
 from imil.experiments.measures import EvaluationPlan, plan_evaluation
 from imil.experiments.panels import Panel, RecordedPanel
+from imil.experiments.results import NOBODY
 from imil.experiments.trainings import ArmTask, Task, Trunk
 from imil.files import sha256_of
 from imil.grid import Grid
@@ -109,7 +110,7 @@ def design(
     evaluation = plan_evaluation(study)
     _check_training(study)
     chosen = choose(experiment.arms(settings, {} if panel is None else panel.singles), arms)
-    left_out = {} if panel is None else {arm.name: why for arm in chosen if (why := _cant_ask(arm, experiment, panel))}
+    left_out = {} if panel is None else {arm.name: why for arm in chosen if (why := _cant_ask(arm, panel))}
     kept = tuple(arm for arm in chosen if arm.name not in left_out)
     plan = Design(experiment, study, settings, preset, tuple(seeds), kept, left_out, panel, evaluation)
     for arm in kept:
@@ -196,7 +197,7 @@ def _check_training(study: Study) -> None:
             )
 
 
-def _cant_ask(arm: Arm, experiment: Experiment, panel: Panel) -> str:
+def _cant_ask(arm: Arm, panel: Panel) -> str:
     """Why the readers can't do what an arm asks of them; empty if they can."""
     if panel.fixed and arm.asks and arm.settings.get("selection") == "random":
         return "The recorded readers can't be asked about other images than those they answered."

@@ -14,12 +14,13 @@ from imil.errors import BadInput, NotFound
 from imil.experiments.panels import PanelReply, RecordedPanel, Seen
 from imil.export import COLUMNS
 from imil.grid import Grid
+from imil.settings import describe
 from imil.store import Action, Event
 from imil.study import Study
 
 MAX_TABLE_BYTES = 64_000_000
-MAX_GRID = 64
-"""Most cells along a grid's side, as the setting grid_size allows."""
+MAX_GRID: int = describe()["grid_size"]["maximum"]
+"""Most cells along a grid's side."""
 TABLE = "feedback.csv"
 _NEEDED = ("effective", "image", "reader", "action", "cells", "misleading", "grid_size", "new_label", "image_sha256")
 

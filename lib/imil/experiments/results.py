@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from imil.experiments.arms import Arm
 
+NOBODY = "nobody"
+"""The reader of an experiment in which no arm asks anybody."""
 VERSION = 1
 """Version of what an experiment writes to its folder. Raised when older results can't be read any more."""
 

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from imil.casefeedback import CaseFeedback
 from imil.combination import combine_answers
-from imil.errors import BadInput, ImilError
+from imil.errors import ImilError
 from imil.experiments.arms import MAIN, Arm
 from imil.experiments.folder import write_result
 from imil.experiments.measures import EvaluationPlan, measure
@@ -349,6 +349,6 @@ def _controlled(feedback: Mapping[str, CaseFeedback], task: ArmTask) -> dict[str
 
 def sentence_of(error: BaseException) -> str:
     """What went wrong, for a person."""
-    if isinstance(error, ImilError | BadInput):
+    if isinstance(error, ImilError):
         return str(error)
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """What an experiment did, in words."""
 
 from imil.experiments.report.style import plain_text
-from imil.experiments.results import Outcome
+from imil.experiments.results import NOBODY, Outcome
 from imil.experiments.tables.phrases import count, joined
 
 SPLITS = {"train": "for training", "val": "for validation", "test": "for testing"}
@@ -22,7 +22,6 @@ FEEDBACK = {
     "unedited": "nothing is changed",
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-NOBODY = "nobody"
 
 
 def what_was_done(outcome: Outcome) -> list[str]:
