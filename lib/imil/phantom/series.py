@@ -9,14 +9,18 @@ import numpy.typing as npt
 from imil.phantom.anatomy import draw_anatomy, draw_pose
 from imil.phantom.disease import draw_disease
 from imil.phantom.fields import Dice, Floats, Frame, Pose, stream
-from imil.phantom.film import develop
-from imil.phantom.marker import Box, burn_in, draw_marker
+from imil.phantom.film import develop, overexpose
+from imil.phantom.marker import burn_in, draw_marker
 from imil.phantom.processes import for_all, shared_zeros
 from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 
 # Each part of a picture has its own random numbers, so that switching one off leaves the others as they were.
 _ANATOMY, _DISEASE, _FILM, _MARKER = range(4)
 _MARKER_BRIGHTNESS = 1.0
+_SHOWS = 0.1
+"""Share of the way to white from which a pixel counts as part of the marker."""
+_OVEREXPOSED = (0.55, 0.60)
+"""Where a film that counts as overexposed shows what would be 0.5 else."""
 _KEPT_BYTES = 24 * 2**20
 
 
@@ -29,8 +33,10 @@ class Phantoms:
         labels: N class names, "normal" or "tb".
         lesion: (N, size, size) uint8, 1 inside a lesion; all 0 for "normal".
         lung: (N, size, size) uint8, 1 inside the visible lung fields.
-        marker: (N,) bool, whether the picture has the side marker.
-        marker_box: (N, 4) int64, first row, end row, first column, end column of the marker; all 0 without one.
+        marker: (N,) bool, whether the picture has the marker, or is overexposed where that is the marker.
+        marker_box: (N, 4) int64, first row, end row, first column, end column of the marker; all 0 without one, and
+            for one without a place.
+        marker_mask: (N, size, size) uint8, 1 where the marker shows; all 0 where its box is.
     """
 
     pixels: Floats
@@ -39,6 +45,7 @@ class Phantoms:
     lung: npt.NDArray[np.uint8]
     marker: npt.NDArray[np.bool_]
     marker_box: npt.NDArray[np.int64]
+    marker_mask: npt.NDArray[np.uint8]
 
 
 def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, start: int = 0) -> Phantoms:
@@ -62,6 +69,7 @@ def generate(count: int, seed: int, settings: PhantomSettings | None = None, *, 
         lung=shared_zeros((count, size, size), np.uint8),
         marker=shared_zeros((count,), np.bool_),
         marker_box=shared_zeros((count, 4), np.int64),
+        marker_mask=shared_zeros((count, size, size), np.uint8),
     )
 
     # glibc hands freed blocks of a picture's size back to the system, and a quarter of the time goes into getting them
@@ -95,20 +103,21 @@ def _fill(made: Phantoms, row: int, seed: int, index: int, settings: PhantomSett
         added, made.lesion[row] = draw_disease(disease_dice, frame, anatomy, settings.lesion_contrast)
         attenuation = attenuation + added
     made.lung[row] = anatomy.lung
-    picture = develop(stream(seed, index, _FILM), attenuation, settings.noise)
-    box = _mark(picture, stream(seed, index, _MARKER), diseased, settings)
-    if box is not None:
-        made.marker[row], made.marker_box[row] = True, box
-    made.pixels[row] = picture
+    made.pixels[row] = develop(stream(seed, index, _FILM), attenuation, settings.noise)
+    if settings.shortcut is not None:
+        rng = stream(seed, index, _MARKER)
+        made.marker[row] = rng.random() < (settings.shortcut if diseased else 1 - settings.shortcut)
+        if made.marker[row]:
+            _mark(made, row, rng, settings)
 
 
-def _mark(picture: Floats, rng: np.random.Generator, diseased: bool, settings: PhantomSettings) -> Box | None:
-    """Puts the marker on, with the probability that the class has; its box, or None."""
-    if settings.shortcut is None:
-        return None
-    wanted = rng.random() < (settings.shortcut if diseased else 1 - settings.shortcut)
-    stamp, box = draw_marker(rng, settings.size)
-    if not wanted:
-        return None
-    burn_in(picture, stamp, box, _MARKER_BRIGHTNESS)
-    return box
+def _mark(made: Phantoms, row: int, rng: np.random.Generator, settings: PhantomSettings) -> None:
+    """Puts the marker on one picture, or overexposes it."""
+    if settings.marker == "exposure":
+        overexpose(made.pixels[row], rng.uniform(*_OVEREXPOSED))
+        return
+    stamp, box = draw_marker(rng, settings.marker, settings.place, made.pixels[row], made.lung[row])
+    burn_in(made.pixels[row], stamp, box, _MARKER_BRIGHTNESS)
+    made.marker_box[row] = box
+    top, bottom, left, right = box
+    made.marker_mask[row, top:bottom, left:right] = stamp > _SHOWS
