@@ -39,7 +39,7 @@ from imil.outliers import Pick, select
 from imil.readers.base import Reader, ReaderCase, Reading
 from imil.settings import Fill
 from imil.settings import Selection as SelectionName
-from imil.training.feedback import create_feedback_mode
+from imil.training.edits import create_image_edit
 from imil.training.itemfeedback import FeedbackDataset, PlainDataset
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class IMIL:
         imil_epochs: after which epochs, counted from 1.
         num_outliers: cases queued in each round, at most.
         grid_size: cells along each side of the reader's grid.
-        feedback: feedback mode, a name in `imil.training.feedback.FEEDBACK_MODES`; ``cutout`` draws from torch's random
+        feedback: feedback mode, a name in `imil.training.edits.IMAGE_EDITS`; ``cutout`` draws from torch's random
             numbers at each item.
         black: the pixel value that stands for black, in the scale of the images as the data set gives them. If it
             normalises them by ``(x - mean) / std``, that's ``(0 - mean) / std``.
@@ -126,7 +126,7 @@ class IMIL:
         self.history: list[HistoryEntry] = []
         self.case_feedback: dict[str, CaseFeedback] = {}
         self.messages: list[str] = []
-        self._mode = create_feedback_mode(feedback, black=black)
+        self._mode = create_image_edit(feedback, black=black)
         self._fill, self._selection, self._requeue = fill, selection, requeue
         self._heatmap, self._target_layer = heatmap, target_layer
         self._keys = (image_key, label_key)

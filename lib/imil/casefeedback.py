@@ -25,3 +25,22 @@ class CaseFeedback:
     cells: tuple[int, ...] = ()
     misleading: tuple[int, ...] = ()
     new_label: str = ""
+
+
+CorrectionAction = Literal["veto", "correct", "restore"]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A reader's word on what was learnt from a round, see `imil.training.insight.Insight`.
+
+    Attributes:
+        action: ``veto``: nothing is to be done here; ``correct``: in this image the thing is in ``cells``; ``restore``:
+            as it was found.
+        case_id: the image it's about; empty for cells that are swapped in all images.
+        cells: for ``correct``, and where no image is named: cells of the run's grid.
+    """
+
+    action: CorrectionAction
+    case_id: str = ""
+    cells: tuple[int, ...] = ()

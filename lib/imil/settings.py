@@ -15,8 +15,31 @@ Fill = Literal["none", "least_confident", "out_of_fold"]
 Selection = Literal["highest_confidence", "least_confident", "class_balanced", "out_of_fold", "random"]
 Combine = Literal["union", "intersection", "majority", "staple"]
 
-FEEDBACK = ("blackout", "cutout", "unedited")
-"""The feedback modes that come with IMIL; one that is added by `register_feedback` can be set too."""
+FEEDBACK = (
+    "blackout",
+    "randomise",
+    "cutmix",
+    "mixup",
+    "rrr",
+    "cam_align",
+    "propagate",
+    "counterfactual",
+    "counterfactual+propagate",
+    "cutout",
+    "unedited",
+)
+"""The feedback modes that come with IMIL, and the combination that is offered by name. Others can be combined with +,
+and those that are added by `imil.training.modes.register_mode` or `imil.training.edits.register_edit` can be set too.
+"""
+EDITS = frozenset({"blackout", "randomise", "cutmix", "mixup", "cutout", "unedited"})
+"""Modes that say what the unchosen cells of a fed-back image become: only one of them can be meant."""
+_OWN_TARGETS = frozenset({"cutmix", "mixup", "rrr", "cam_align"})
+"""Modes that mix labels, or point at places of an image: they can't go with images that are mixed afterwards."""
+
+
+def mode_names(feedback: str) -> list[str]:
+    """The single modes that the setting ``feedback`` names, e.g. two for ``counterfactual+propagate``."""
+    return [name.strip() for name in feedback.split("+")]
 
 
 class RunSettings(BaseModel):
@@ -42,14 +65,50 @@ class RunSettings(BaseModel):
     feedback: Annotated[
         str,
         Field(
-            description="What is done to a case with a reader's cells: all else black (the paper); or, as controls, a "
-            "random square black at each draw, or nothing.",
+            description="What readers' cells do to training: all else black (blackout, the paper) or random "
+            "(randomise); chosen cells put into other images (cutmix, mixup); the model penalised for looking "
+            "elsewhere (rrr, cam_align); what nobody chose swapped between all images (propagate); what misled it "
+            "found in all images, swapped out and pasted as a decoy (counterfactual); several joined by +; or, as controls, a "
+            "random square black (cutout), or nothing (unedited).",
             json_schema_extra={"enum": list(FEEDBACK)},
         ),
     ] = "blackout"
     feedback_repeat: Annotated[
-        int, Field(ge=1, le=1000, description="How often a case with a reader's cells is drawn in an epoch.")
-    ] = 1
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="How often a case with a reader's cells is drawn in an epoch; 0: as often as the mode needs.",
+        ),
+    ] = 0
+    randomise_with: Annotated[
+        Literal["images", "noise", "shuffle"],
+        Field(description="What randomise fills cells with: other images, noise, or the image's own shuffled cells."),
+    ] = "images"
+    penalty: Annotated[
+        float, Field(ge=0, le=1e6, description="Weight of the penalty of rrr and cam_align; 0: the mode's own.")
+    ] = 0.0
+    propagate_by: Annotated[
+        Literal["position", "influence"],
+        Field(
+            description="Which cells propagate swaps: all that (almost) no reader chose, or only those of them whose "
+            "swap moves the model's output."
+        ),
+    ] = "position"
+    propagate_tolerance: Annotated[
+        float,
+        Field(ge=0, le=0.5, description="Share of fed-back images in which a cell may be chosen and still be swapped."),
+    ] = 0.1
+    decoys: Annotated[
+        float, Field(ge=0, le=1, description="Probability that counterfactual pastes a decoy into an image it draws.")
+    ] = 0.5
+    insight: Annotated[
+        Literal["wait", "go_on"],
+        Field(
+            description="Whether training waits for a reader to look at what propagate and counterfactual learnt, and "
+            "to veto any of it, or goes on at once."
+        ),
+    ] = "wait"
     extra_draws: Annotated[
         int,
         Field(
@@ -84,8 +143,11 @@ class RunSettings(BaseModel):
     momentum: Annotated[float, Field(ge=0, lt=1, description="Momentum of SGD; ignored by the others.")] = 0.0
     weight_decay: Annotated[float, Field(ge=0, le=1, description="Weight decay.")] = 0.0
     schedule: Annotated[
-        Literal["constant", "cosine", "step"],
-        Field(description="Learning-rate schedule: constant, cosine to zero, or a tenth at 1/2 and 3/4 of the epochs."),
+        Literal["constant", "cosine", "restarts", "step"],
+        Field(
+            description="Learning-rate schedule: constant, cosine to zero, cosine to zero that starts afresh after "
+            "each round, or a tenth at 1/2 and 3/4 of the epochs."
+        ),
     ] = "constant"
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="Images a step.")] = 64
     accumulate: Annotated[int, Field(ge=1, le=1024, description="Steps whose gradients are summed for one update.")] = 1
@@ -135,6 +197,26 @@ class RunSettings(BaseModel):
             raise ValueError(
                 f"The settings fill=out_of_fold and selection={self.selection} contradict each other: fill=out_of_fold "
                 "goes with selection=highest_confidence only; use fill=none or least_confident"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _modes_go_together(self) -> "RunSettings":
+        names = mode_names(self.feedback)
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"The setting feedback={self.feedback} names {repeated or 'nothing'} twice; name it once")
+        edits = [name for name in names if name in EDITS]
+        if len(edits) > 1:
+            raise ValueError(
+                f"The setting feedback={self.feedback} contradicts itself: {edits[0]} and {edits[1]} both say what "
+                "becomes of the cells that weren't chosen; name one of them"
+            )
+        mixing = next((name for name in names if name in _OWN_TARGETS), None)
+        if mixing is not None and self.augmentation in ("mixup", "cutmix"):
+            raise ValueError(
+                f"The settings feedback={self.feedback} and augmentation={self.augmentation} contradict each other: "
+                f"{mixing} needs images that aren't mixed afterwards; use augmentation=none, affine or cutout"
             )
         return self
 

@@ -13,7 +13,7 @@ from imil import IMIL
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, Conflict, NotFound
 from imil.readers import OracleReader, Reading
-from imil.training.feedback import Blackoutd
+from imil.training.edits import Blackoutd
 from imil.training.itemfeedback import FeedbackDataset
 
 COUNT = 24

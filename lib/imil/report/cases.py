@@ -17,7 +17,7 @@ from imil.report.pictures import fit, shown_size
 from imil.settings import RunSettings
 from imil.store import Action, Event, QueueEntry, RoundInfo, Run
 from imil.study import Study
-from imil.training.feedback import create_feedback_mode
+from imil.training.edits import create_image_edit
 
 Pictures = dict[tuple[int, int], CasePictures]
 ANSWERED = (Action.GRID, Action.RELABEL, Action.EXCLUDE, Action.SKIP)
@@ -165,7 +165,7 @@ def changed_image(feedback: str, image: FloatArray, answer: Answered) -> FloatAr
         # One draw of a mode that is random; the same each time the report is written.
         "random": np.random.default_rng(0),
     }
-    changed: FloatArray = create_feedback_mode(feedback)(data)["image"].numpy()[0]
+    changed: FloatArray = create_image_edit(feedback)(data)["image"].numpy()[0]
     return changed
 
 

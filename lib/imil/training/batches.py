@@ -16,27 +16,38 @@ import torch
 from torch import Tensor
 
 from imil.errors import BadInput
+from imil.training.draws import Draws
 
 if TYPE_CHECKING:
     from imil.training.augmentation import Augmentation
     from imil.training.feedback import AppliedFeedback
     from imil.training.mixing import Mixing
 
-ORDER_STREAM, AUGMENTATION_STREAM, TORCH_STREAM, FEEDBACK_STREAM, MIXING_STREAM, FURTHER_STREAM = range(6)
+(
+    ORDER_STREAM,
+    AUGMENTATION_STREAM,
+    TORCH_STREAM,
+    FEEDBACK_STREAM,
+    MIXING_STREAM,
+    FURTHER_STREAM,
+    LEARNING_STREAM,
+) = range(7)
 """Which random numbers of an epoch: the order of the cases, the augmentation, torch's global generator, the feedback
-mode, the mixing of images, which cases are drawn further and where."""
+mode, the mixing of images, which cases are drawn further and where, what is learnt from a round."""
 
 
 class Batch(TypedDict):
     """``image`` float32 (B, 1, S, S), normalised; ``label`` and ``index`` int64 (B,); index points into the data.
 
     Where images are mixed, ``target``, float32 (B, classes), is what to train with: the share of each class.
+    ``penalised``, float32 (B, 1, S, S) in [0, 1], is there where a feedback mode says where the model isn't to look.
     """
 
     image: Tensor
     label: Tensor
     index: Tensor
     target: NotRequired[Tensor]
+    penalised: NotRequired[Tensor]
 
 
 def epoch_seed(seed: int, epoch: int, stream: int, *number: int) -> int:
@@ -103,12 +114,12 @@ class TrainingData:
 class Batches:
     """One epoch of batches; can be iterated again and gives the same each time.
 
-    Feedback is applied to the fed-back cases of a batch only, on pixels in [0, 1], before augmentation and
-    normalisation. Excluded cases are left out. A single case left over for the last batch joins the one before it,
-    because batch normalisation can't train on one value per channel.
+    Feedback is applied by its mode to a whole batch, on pixels in [0, 1], before augmentation and normalisation.
+    Excluded cases are left out. A single case left over for the last batch joins the one before it, because batch
+    normalisation can't train on one value per channel.
 
     Further draws of cases are put at random places among the others, which keep their order. Each draw of a case has
-    random numbers of its own.
+    its own augmentation.
 
     Args:
         data: the cases.
@@ -117,10 +128,9 @@ class Batches:
         epoch: the epoch's number, from 1.
         shuffle: a new order each epoch; otherwise the data's own order.
         mean, std: normalisation of pixels in [0, 1].
-        feedback: the changes to make, or None.
+        feedback: the changes to make, or None; it says how often its cases are drawn.
         augmentation: random changes to make to each image, or None.
         mixing: mixes the images of a batch in pairs, after the augmentation; or None.
-        repeat: how often a case is drawn whose image has feedback.
         extra: number of further draws, each of any case that isn't excluded. Without ``shuffle`` there are no further
             draws.
         device: where the tensors go.
@@ -142,7 +152,6 @@ class Batches:
         feedback: "AppliedFeedback | None" = None,
         augmentation: "Augmentation | None" = None,
         mixing: "Mixing | None" = None,
-        repeat: int = 1,
         extra: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -160,8 +169,8 @@ class Batches:
             kept = kept[feedback.kept[kept]]
         # A draw has a number: below len(data) that of its case, from there on its place among the further draws.
         self._case_of, self._order = np.arange(len(data)), kept
-        if shuffle and (repeat > 1 or extra):
-            self._add_further_draws(kept, repeat, extra)
+        if shuffle:
+            self._add_further_draws(kept, extra)
         self.order = self._case_of[self._order]
         self._draws: Tensor | None = None
         if augmentation is not None:
@@ -169,13 +178,27 @@ class Batches:
             self._draws = torch.from_numpy(generator.random((len(self._case_of), augmentation.draws), np.float32))
         self._edges = batch_edges(len(self.order), batch_size)
 
-    def _add_further_draws(self, kept: npt.NDArray[np.int64], repeat: int, extra: int) -> None:
+    def _add_further_draws(self, kept: npt.NDArray[np.int64], extra: int) -> None:
         generator = np.random.default_rng(epoch_seed(self._seed, self._epoch, FURTHER_STREAM))
-        fed_back = np.flatnonzero(self.feedback.changes_image) if self.feedback is not None else kept[:0]
-        further = np.concatenate([np.tile(fed_back, repeat - 1), generator.choice(kept, extra)])
+        repeated = kept[:0] if self.feedback is None else self._repeated(self.feedback)
+        if not len(repeated) and not extra:
+            return
+        further = np.concatenate([repeated, generator.choice(kept, extra)])
         numbers = len(self._case_of) + generator.permutation(len(further))
         self._case_of = np.concatenate([self._case_of, further])
         self._order = np.insert(kept, generator.integers(0, len(kept) + 1, len(further)), numbers)
+
+    @staticmethod
+    def _repeated(feedback: "AppliedFeedback") -> npt.NDArray[np.int64]:
+        """The fed-back cases that are drawn further, as often as they are."""
+        fed_back, count = feedback.fed_back, (feedback.repeat - 1) * len(feedback.fed_back)
+        if not feedback.balanced:
+            return np.tile(fed_back, feedback.repeat - 1)
+        by_class = [fed_back[feedback.labels[fed_back] == label] for label in np.unique(feedback.labels[fed_back])]
+        # Each class has the same number of draws, whatever its number of cases; one more where they don't divide.
+        return np.concatenate(
+            [np.resize(cases, (count + turn) // len(by_class)) for turn, cases in enumerate(by_class)] or [fed_back]
+        )
 
     def __len__(self) -> int:
         return len(self._edges) - 1
@@ -189,26 +212,30 @@ class Batches:
         gathered = torch.from_numpy(np.asarray(self.data.pixels[self.data.rows[indices]]))
         labels = self.data.labels if self.feedback is None else self.feedback.labels
         images = self._to_device(gathered).to(torch.float32).div_(255.0).unsqueeze_(1)
-        if self.feedback is not None:
-            for position in np.flatnonzero(self.feedback.changes_image[indices]):
-                images[position] = self._changed(int(draws[position]), images[position])
+        drawn = Draws(indices, images, self._to_device(torch.from_numpy(labels[indices])))
+        if self.feedback is not None and self.feedback.mode is not None:
+            generator = np.random.default_rng(epoch_seed(self._seed, self._epoch, FEEDBACK_STREAM, number))
+            drawn = self.feedback.mode.edit(drawn, generator)
         if self.augmentation is not None and self._draws is not None:
-            images = self.augmentation(images, self._draws[draws].to(self.device))
-        batch: Batch = {
-            "image": images,
-            "label": self._to_device(torch.from_numpy(labels[indices])),
-            "index": torch.from_numpy(indices),
-        }
+            self._augment(drawn, self._draws[draws].to(self.device))
+        batch: Batch = {"image": drawn.images, "label": drawn.labels, "index": torch.from_numpy(indices)}
+        if drawn.target is not None:
+            batch["target"] = drawn.target
+        if drawn.penalised is not None:
+            batch["penalised"] = drawn.penalised
         if self.mixing is not None:
             seed = epoch_seed(self._seed, self._epoch, MIXING_STREAM, number)
-            batch["image"], batch["target"] = self.mixing(images, batch["label"], seed)
+            batch["image"], batch["target"] = self.mixing(drawn.images, batch["label"], seed)
         batch["image"].sub_(self.mean).div_(self.std)
         return batch
 
-    def _changed(self, draw: int, image: Tensor) -> Tensor:
-        assert self.feedback is not None
-        generator = np.random.default_rng(epoch_seed(self._seed, self._epoch, FEEDBACK_STREAM, draw))
-        return self.feedback.change(int(self._case_of[draw]), image, generator)
+    def _augment(self, drawn: Draws, numbers: Tensor) -> None:
+        assert self.augmentation is not None
+        if drawn.penalised is None:
+            drawn.images = self.augmentation(drawn.images, numbers)
+            return
+        both = self.augmentation(torch.cat([drawn.images, drawn.penalised], 1), numbers)
+        drawn.images, drawn.penalised = both[:, :1].contiguous(), both[:, 1:].contiguous()
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cuda":

@@ -40,8 +40,10 @@ from imil.settings import RunSettings
 from imil.training.augmentation import create_augmentation
 from imil.training.batches import TORCH_STREAM, Batch, Batches, TrainingData, epoch_seed
 from imil.training.checkpoints import weights_sha256
-from imil.training.feedback import AppliedFeedback, create_feedback_mode
+from imil.training.feedback import AppliedFeedback
+from imil.training.insight import Insight
 from imil.training.mixing import MIXINGS, TargetLoss
+from imil.training.modes import CombinedMode, mode_classes
 from imil.training.optimisation import choose_device, create_optimizer, learning_rate_factor
 from imil.training.results import EpochResult, RunningEpoch, SplitResult, diverged, softmax, split_result
 
@@ -83,7 +85,7 @@ class TrainingEngine:
         for data in (train, *self.evaluate.values()):
             _check_data(data, settings, self.classes)
         self.device = choose_device(settings.device)
-        self._mode = create_feedback_mode(settings.feedback)
+        mode_classes(settings.feedback)  # refuses a name that doesn't exist before anything is trained
         mixes = settings.augmentation in MIXINGS
         self._mixing = MIXINGS[settings.augmentation](len(self.classes)) if mixes else None
         self._augmentation = None if mixes else create_augmentation(settings.augmentation)
@@ -96,7 +98,7 @@ class TrainingEngine:
         )
         self.network: nn.Module = network.to(self.device)
         self.optimizer = create_optimizer(self.network, settings)
-        factor = learning_rate_factor(settings.schedule, settings.epochs)
+        factor = learning_rate_factor(settings.schedule, settings.epochs, settings.imil_epochs)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
         self._scaler = self._create_scaler()
         if state is not None:
@@ -104,22 +106,43 @@ class TrainingEngine:
 
     # -- feedback ------------------------------------------------------------------------------------------------------
 
-    def set_feedback(self, feedback: Mapping[str, CaseFeedback], cursor: int) -> AppliedFeedback:
+    def set_feedback(
+        self, feedback: Mapping[str, CaseFeedback], cursor: int, insight: Insight | None = None
+    ) -> AppliedFeedback:
         """Change the training data from the next epoch on.
 
         Args:
             feedback: by case id, everything that holds now: it takes the place of what was set before.
             cursor: the number of the last round in it; saved with the state, so that a resume can't forget a round.
+            insight: what `learn` gave for this feedback, with the readers' corrections; for a mode that learns.
 
         Returns:
             What was applied; ``counts`` has the number of cases by action.
 
         Raises:
-            BadInput: if the feedback doesn't fit the training data.
+            BadInput: if the feedback doesn't fit the training data, or the mode learns and there is no insight.
         """
-        applied = AppliedFeedback(feedback, self.train, self.classes, self._mode)
+        applied = self._applied(feedback)
+        if insight is not None or applied.fed_back.size:
+            applied.use(insight)
         self._feedback, self.feedback_cursor = applied, cursor
         return applied
+
+    def learn(self, feedback: Mapping[str, CaseFeedback]) -> Insight | None:
+        """What the feedback teaches about the whole training set, by the network as it is now.
+
+        Nothing is changed. None if the mode of the settings doesn't learn, or no case has cells.
+
+        Raises:
+            BadInput: if there is nothing to learn from; the sentence says what the reader could do.
+        """
+        applied = self._applied(feedback)
+        return applied.learn(self.network, self.epoch) if applied.learns else None
+
+    def _applied(self, feedback: Mapping[str, CaseFeedback]) -> AppliedFeedback:
+        return AppliedFeedback(
+            feedback, self.train, self.classes, self.settings, mean=self._mean, std=self._std, device=self.device
+        )
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -152,7 +175,8 @@ class TrainingEngine:
 
     def _fit_stretch(self, until_epoch: int, on_epoch: Callable[[EpochResult], None] | None) -> None:
         loss = TargetLoss(weight=self._class_weights())
-        trainer = self._create_trainer(until_epoch, loss)
+        penalised = _PenalisedLoss(loss, self.network, None if self._feedback is None else self._feedback.mode)
+        trainer = self._create_trainer(until_epoch, penalised)
         progress = RunningEpoch()
 
         @trainer.on(Events.EPOCH_STARTED)
@@ -171,13 +195,20 @@ class TrainingEngine:
             train = progress.result(f"in epoch {engine.state.epoch} (learning rate {lr:g})")
             self.scheduler.step()
             self.epoch = engine.state.epoch
+            if self.epoch == self.settings.epochs:
+                self._finish_feedback()
             splits = {name: self._evaluate(data, loss) for name, data in self.evaluate.items()}
             if on_epoch is not None:
                 on_epoch(EpochResult(self.epoch, lr, progress.images, {"train": train, **splits}))
 
         trainer.run()
 
-    def _create_trainer(self, until_epoch: int, loss: nn.CrossEntropyLoss) -> "_Trainer":
+    def _finish_feedback(self) -> None:
+        if self._feedback is not None and self._feedback.mode is not None:
+            batches = self._plain_batches(self.train, self.settings.batch_size)
+            self._feedback.mode.finish(self.network, (batch["image"] for batch in batches))
+
+    def _create_trainer(self, until_epoch: int, loss: "_PenalisedLoss") -> "_Trainer":
         loader = _EpochLoader(self, self.epoch + 1)
         trainer = _Trainer(
             device=self.device,
@@ -192,7 +223,7 @@ class TrainingEngine:
             decollate=False,
             optim_set_to_none=True,
         )
-        loader.trainer = trainer
+        loader.trainer = loss.trainer = trainer
         trainer.scaler = self._scaler
         trainer.state.epoch = self.epoch
         trainer.state.iteration = self.epoch * len(loader)
@@ -225,7 +256,6 @@ class TrainingEngine:
             feedback=self._feedback,
             augmentation=self._augmentation,
             mixing=self._mixing,
-            repeat=self.settings.feedback_repeat,
             extra=self.settings.extra_draws if epoch > self._extra_draws_start() else 0,
             device=self.device,
         )
@@ -339,6 +369,24 @@ class _Trainer(SupervisedTrainer):
 
     def run(self) -> None:
         Workflow.run(self)
+
+
+class _PenalisedLoss(nn.Module):
+    """The loss of a batch, with what the feedback mode adds to it."""
+
+    trainer: _Trainer
+
+    def __init__(self, loss: TargetLoss, network: nn.Module, mode: CombinedMode | None) -> None:
+        super().__init__()
+        self._loss, self._mode = loss, mode
+        self._network = [network]  # in a list, or its parameters would be this module's
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        loss: Tensor = self._loss(logits, target)
+        if self._mode is None:
+            return loss
+        penalty = self._mode.penalty(self._network[0], self.trainer.state.batch)
+        return loss if penalty is None else loss + penalty
 
 
 class _EpochLoader:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
-from imil.training.feedback import FeedbackMode
+from imil.training.edits import ImageEdit
 
 
 class FeedbackDataset(Dataset[Any]):
@@ -20,7 +20,7 @@ class FeedbackDataset(Dataset[Any]):
     The number of items stays the same, so that every sampler works: in the place of an excluded case stands the next
     case of the same class that isn't excluded (of any class if there is none).
 
-    A mode that draws random numbers gets them from torch's global ones, see `imil.training.feedback.FeedbackMode`: with
+    A mode that draws random numbers gets them from torch's global ones, see `imil.training.edits.ImageEdit`: with
     workers they differ by worker and epoch, and `torch.manual_seed` makes a training repeatable.
 
     Args:
@@ -41,7 +41,7 @@ class FeedbackDataset(Dataset[Any]):
     def __init__(
         self,
         dataset: Dataset[Any],
-        mode: FeedbackMode,
+        mode: ImageEdit,
         keys: tuple[str, str],
         *,
         transform: Callable[[Any], Any] | None = None,

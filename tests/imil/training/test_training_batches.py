@@ -6,15 +6,16 @@ from hypothesis import strategies as st
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, NotFound
+from imil.settings import RunSettings
 from imil.training.augmentation import Affine, create_augmentation
 from imil.training.batches import Batches, TrainingData, batch_edges, epoch_seed
-from imil.training.feedback import AppliedFeedback, create_feedback_mode
+from imil.training.feedback import AppliedFeedback
 
 CLASSES = ["normal", "tb"]
 
 
 def apply(data: TrainingData, *cases: CaseFeedback) -> AppliedFeedback:
-    return AppliedFeedback({case.case_id: case for case in cases}, data, CLASSES, create_feedback_mode("blackout"))
+    return AppliedFeedback({case.case_id: case for case in cases}, data, CLASSES, RunSettings())
 
 
 def order(batches: Batches) -> list[int]:

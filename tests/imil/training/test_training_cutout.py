@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imil.casefeedback import CaseFeedback
+from imil.settings import RunSettings
 from imil.training.augmentation import CutOut, squares
 from imil.training.batches import Batches
-from imil.training.feedback import FEEDBACK_MODES, AppliedFeedback, create_feedback_mode
+from imil.training.edits import IMAGE_EDITS, create_image_edit
+from imil.training.feedback import AppliedFeedback
 
 
 @pytest.mark.parametrize(("size", "side"), [(224, 50), (448, 100), (112, 25), (96, 21), (16, 4), (2, 1)])
@@ -61,7 +63,7 @@ def mode_data(image, **others):
 
 
 def test_the_mode_blacks_out_one_square_whatever_the_cells():
-    mode = FEEDBACK_MODES["cutout"](black=-1024.0)
+    mode = IMAGE_EDITS["cutout"](black=-1024.0)
     image = torch.ones(2, 60, 45)
     seen = set()
     for seed in range(40):
@@ -79,7 +81,7 @@ def test_the_mode_blacks_out_one_square_whatever_the_cells():
 
 
 def test_without_a_generator_the_mode_follows_torch():
-    image, mode = torch.ones(1, 60, 60), create_feedback_mode("cutout")
+    image, mode = torch.ones(1, 60, 60), create_image_edit("cutout")
     torch.manual_seed(1)
     first, second = (mode(mode_data(image))["image"] for _ in range(2))
     torch.manual_seed(1)
@@ -91,23 +93,25 @@ def test_without_a_generator_the_mode_follows_torch():
 def test_modes_that_draw_nothing_leave_torch_alone(name):
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    create_feedback_mode(name)(mode_data(torch.ones(1, 6, 6)))
+    create_image_edit(name)(mode_data(torch.ones(1, 6, 6)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_unedited_is_a_copy():
     image = torch.rand(1, 6, 6)
-    changed = create_feedback_mode("unedited")(mode_data(image))["image"]
+    changed = create_image_edit("unedited")(mode_data(image))["image"]
     assert torch.equal(changed, image)
     assert changed.data_ptr() != image.data_ptr()
 
 
 def test_fed_back_images_get_a_new_square_at_each_draw_of_each_epoch(data):
     case = CaseFeedback("case04.png", "grid", 4, (5,))
-    applied = AppliedFeedback({case.case_id: case}, data, ["normal", "tb"], create_feedback_mode("cutout"))
+    applied = AppliedFeedback(
+        {case.case_id: case}, data, ["normal", "tb"], RunSettings(feedback="cutout", feedback_repeat=20)
+    )
 
     def images(epoch):
-        batches = Batches(data, 8, 3, epoch, feedback=applied, repeat=20)
+        batches = Batches(data, 8, 3, epoch, feedback=applied)
         return torch.cat([batch["image"][batch["index"] == 4, 0] for batch in batches])
 
     first = images(1)

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from imil.casefeedback import CaseFeedback
+from imil.settings import RunSettings
 from imil.training.augmentation import Affine
 from imil.training.batches import Batches
 from imil.training.engine import TrainingEngine
-from imil.training.feedback import AppliedFeedback, create_feedback_mode
+from imil.training.feedback import AppliedFeedback
 
 CLASSES = ["normal", "tb"]
 FEEDBACK = {
@@ -25,7 +26,10 @@ FEEDBACK = {
 
 @pytest.fixture
 def applied(data):
-    return AppliedFeedback(FEEDBACK, data, CLASSES, create_feedback_mode("unedited"))
+    def with_repeat(repeat=1):
+        return AppliedFeedback(FEEDBACK, data, CLASSES, RunSettings(feedback="unedited", feedback_repeat=repeat))
+
+    return with_repeat
 
 
 def order(batches):
@@ -33,22 +37,21 @@ def order(batches):
 
 
 def test_only_images_with_feedback_are_repeated(data, applied):
-    batches = Batches(data, 8, 3, 1, feedback=applied, repeat=4)
+    batches = Batches(data, 8, 3, 1, feedback=applied(4))
     drawn = Counter(order(batches))
     assert order(batches) == batches.order.tolist()
     assert {case for case, count in drawn.items() if count == 4} == {1, 5}
     assert all(count == 1 for case, count in drawn.items() if case not in (1, 5))
     assert set(range(33)) - set(drawn) == {9}
     assert len(batches) == len(list(batches)) == 5  # 32 cases and 2 * 3 further draws: 8, 8, 8, 8, 6
-    assert order(Batches(data, 8, 3, 1, repeat=4)) == order(Batches(data, 8, 3, 1))
 
 
 def test_further_draws_stand_among_the_others_which_keep_their_order(data, applied):
-    plain = order(Batches(data, 8, 3, 1, feedback=applied))
-    repeated = order(Batches(data, 8, 3, 1, feedback=applied, repeat=6))
+    plain = order(Batches(data, 8, 3, 1, feedback=applied()))
+    repeated = order(Batches(data, 8, 3, 1, feedback=applied(6)))
     others = [case for case in repeated if case not in (1, 5)]
     assert others == [case for case in plain if case not in (1, 5)]
-    assert repeated != order(Batches(data, 8, 3, 2, feedback=applied, repeat=6))
+    assert repeated != order(Batches(data, 8, 3, 2, feedback=applied(6)))
     places = [place for place, case in enumerate(repeated) if case in (1, 5)]
     assert len(places) == 12
     assert min(places) < 14 < 28 < max(places)
@@ -57,7 +60,7 @@ def test_further_draws_stand_among_the_others_which_keep_their_order(data, appli
 def test_extra_draws_are_of_any_case_that_is_kept(data, applied):
     drawn = Counter()
     for epoch in range(1, 31):
-        epoch_order = order(Batches(data, 8, 3, epoch, feedback=applied, extra=20))
+        epoch_order = order(Batches(data, 8, 3, epoch, feedback=applied(), extra=20))
         assert len(epoch_order) == 52
         drawn += Counter(epoch_order)
     assert set(drawn) == set(range(33)) - {9}
@@ -67,13 +70,13 @@ def test_extra_draws_are_of_any_case_that_is_kept(data, applied):
 
 
 def test_without_shuffling_each_case_is_drawn_once(data, applied):
-    batches = Batches(data, 8, 3, 1, shuffle=False, feedback=applied, repeat=3, extra=5)
+    batches = Batches(data, 8, 3, 1, shuffle=False, feedback=applied(3), extra=5)
     assert order(batches) == [case for case in range(33) if case != 9]
 
 
 def test_each_draw_has_its_own_augmentation_and_the_first_keeps_its(data, applied):
-    def images(**options):
-        batches = Batches(data, 64, 3, 1, feedback=applied, augmentation=Affine(), **options)
+    def images(repeat=1, **options):
+        batches = Batches(data, 64, 3, 1, feedback=applied(repeat), augmentation=Affine(), **options)
         (batch,) = batches
         return {case: batch["image"][batch["index"] == case] for case in range(33)}
 

@@ -13,13 +13,14 @@ from torch.nn import functional
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, Conflict, ImilError, NotFound
-from imil.settings import describe
+from imil.settings import describe, mode_names
 from imil.training import checkpoints
 from imil.training.augmentation import AUGMENTATIONS
 from imil.training.batches import Batches
+from imil.training.edits import IMAGE_EDITS
 from imil.training.engine import TrainingEngine
-from imil.training.feedback import FEEDBACK_MODES
 from imil.training.mixing import MIXINGS
+from imil.training.modes import MODES
 from imil.training.optimisation import learning_rate_factor
 
 CLASSES = ["normal", "tb"]
@@ -236,7 +237,8 @@ def test_three_classes_are_mixed(data, tiny):
 
 def test_the_settings_name_every_mode_and_augmentation():
     choices = {name: set(entry.get("choices", ())) for name, entry in describe().items()}
-    assert choices["feedback"] == set(FEEDBACK_MODES)
+    single = {name for choice in choices["feedback"] for name in mode_names(choice)}
+    assert single == set(MODES) | set(IMAGE_EDITS)
     assert choices["augmentation"] == {"none", *AUGMENTATIONS, *MIXINGS}
 
 

@@ -8,14 +8,9 @@ from monai.transforms import Compose, MapTransform
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, NotFound
 from imil.grid import Grid
-from imil.training.feedback import (
-    FEEDBACK_MODES,
-    AppliedFeedback,
-    Blackoutd,
-    FeedbackMode,
-    create_feedback_mode,
-    register_feedback,
-)
+from imil.settings import RunSettings
+from imil.training.edits import IMAGE_EDITS, Blackoutd, ImageEdit, create_image_edit, register_edit
+from imil.training.feedback import AppliedFeedback
 
 CLASSES = ["normal", "tb"]
 
@@ -77,24 +72,24 @@ def test_bad_input_is_refused(changes, message):
         Blackoutd()(data | changes)
 
 
-def test_modes_join_by_name():
-    @register_feedback("halve_for_test")
-    class Halved(FeedbackMode):
+def test_edits_join_by_name():
+    @register_edit("halve_for_test")
+    class Halved(ImageEdit):
         def change(self, image, grid, cells, misleading, random):
             return image / 2
 
     try:
-        changed = create_feedback_mode("halve_for_test")(
+        changed = create_image_edit("halve_for_test")(
             {"image": torch.ones(1, 2, 2), "cells": [0], "misleading": [], "grid_size": 1}
         )
         assert changed["image"].tolist() == [[[0.5, 0.5], [0.5, 0.5]]]
     finally:
-        del FEEDBACK_MODES["halve_for_test"]
+        del IMAGE_EDITS["halve_for_test"]
 
 
-def test_an_unknown_mode_names_the_known_ones():
+def test_an_unknown_edit_names_the_known_ones():
     with pytest.raises(NotFound, match=r"'sepia'.*blackout"):
-        create_feedback_mode("sepia")
+        create_image_edit("sepia")
 
 
 @pytest.mark.parametrize(
@@ -110,10 +105,10 @@ def test_an_unknown_mode_names_the_known_ones():
 )
 def test_feedback_that_does_not_fit_is_found_before_training(data, case, message):
     with pytest.raises(BadInput, match=message):
-        AppliedFeedback({case.case_id: case}, data, CLASSES, create_feedback_mode("blackout"))
+        AppliedFeedback({case.case_id: case}, data, CLASSES, RunSettings()).use(None)
 
 
 def test_excluding_everything_is_refused(data):
     feedback = {case: CaseFeedback(case, "exclude") for case in data.ids}
     with pytest.raises(BadInput, match="all 33"):
-        AppliedFeedback(feedback, data, CLASSES, create_feedback_mode("blackout"))
+        AppliedFeedback(feedback, data, CLASSES, RunSettings()).use(None)
