@@ -1,7 +1,8 @@
 """Cases: the ground truth in ``manifest.csv``, and which of them train and which test.
 
-The manifest is a CSV file in UTF-8 with the columns ``image,label[,patient,split,lesion_mask,lung_mask]``. Paths are
-relative to the study folder and use ``/``. An image's path is its case's id everywhere.
+The manifest is a CSV file in UTF-8 with the columns
+``image,label[,patient,split,lesion_mask,lung_mask,misleading_mask]``. Paths are relative to the study folder and use
+``/``. An image's path is its case's id everywhere.
 """
 
 import csv
@@ -17,7 +18,8 @@ from imil.errors import BadInput
 from imil.files import write_text
 
 REQUIRED = ("image", "label")
-COLUMNS = ("image", "label", "patient", "split", "lesion_mask", "lung_mask")
+MASKS = ("lesion_mask", "lung_mask", "misleading_mask")
+COLUMNS = (*REQUIRED, "patient", "split", *MASKS)
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
 """The manifest's name in a study folder."""
@@ -42,6 +44,13 @@ class Case:
     """Relative path, or empty."""
     lung_mask: str = ""
     """Relative path, or empty."""
+    misleading_mask: str = ""
+    """Of pixels known to mislead a model; relative path, or empty."""
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """Paths of the masks, in the order of `MASKS`; empty where there is none."""
+        return tuple(getattr(self, name) for name in MASKS)
 
 
 def class_names(cases: Iterable[Case]) -> list[str]:
@@ -110,7 +119,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Case]:
 
 def write_manifest(path: Path, cases: Sequence[Case]) -> None:
     """Write the cases as a manifest, all or nothing; mask columns only where a case has a mask."""
-    masks = [name for name in ("lesion_mask", "lung_mask") if any(getattr(case, name) for case in cases)]
+    masks = [name for name in MASKS if any(getattr(case, name) for case in cases)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "label", "patient", "split", *masks])
@@ -216,9 +225,7 @@ def _case(row: Mapping[str, str], where: str, root: Path) -> Case:
     check_text(label, f"{where}, label")
     if split and split not in SPLITS:
         raise BadInput(f"{where}: unknown split {split!r}; allowed are {', '.join(SPLITS)}, or none in any line.")
-    masks = {
-        name: _existing(row[name], f"{where}, {name}", root) for name in ("lesion_mask", "lung_mask") if row.get(name)
-    }
+    masks = {name: _existing(row[name], f"{where}, {name}", root) for name in MASKS if row.get(name)}
     return Case(image, label, row.get("patient", "").strip() or image, split, **masks)
 
 

@@ -12,7 +12,7 @@ from imil import images
 from imil.errors import BadInput, Conflict, ImilError, NotFound, TooLarge
 from imil.grid import Grid
 from imil.readers import ReaderCase, Reading
-from imil.review import Masks, OpenCase, Receipt, grey_levels
+from imil.review import CaseMasks, Masks, OpenCase, Receipt, grey_levels
 
 STRATEGY = "imil_outlier"
 ANSWER_TAG = "imil"
@@ -20,8 +20,8 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
 
 
-def _no_masks(_: str) -> tuple[None, None]:
-    return None, None
+def _no_masks(_: str) -> CaseMasks:
+    return CaseMasks()
 
 
 class Client(Protocol):
@@ -117,7 +117,7 @@ class RemoteRounds:
         image_path = self._download("image", {"image": case_id}, "image" + "".join(Path(case_id).suffixes))
         map_path = self._download("label", {"label": case_id, "tag": cam["tag"]}, "cam.nii.gz")
         image = images.read_image(image_path)
-        lesion, lung = self._masks(case_id)
+        masks = self._masks(case_id)
         grid = Grid(sample["grid"]["rows"], sample["grid"]["cols"], *image.pixels.shape)
         if [grid.row_edges, grid.col_edges] != [sample["grid"]["row_edges"], sample["grid"]["col_edges"]]:
             raise BadInput(
@@ -138,8 +138,9 @@ class RemoteRounds:
                 confidence=sample["confidence"],
                 probabilities=tuple(sample["probabilities"]),
                 classes=tuple(sample["classes"]),
-                lesion_mask=lesion,
-                lung_mask=lung,
+                lesion_mask=masks.lesion,
+                lung_mask=masks.lung,
+                misleading_mask=masks.misleading,
             ),
             image_path=image_path,
         )

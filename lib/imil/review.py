@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,18 @@ from imil.store import Action, Answer
 from imil.study import Study
 
 Mask = npt.NDArray[np.uint8]
-Masks = Callable[[str], tuple[Mask | None, Mask | None]]
-"""Finds the lesion mask and the lung mask of a case, each uint8 (rows, cols) or None."""
+
+
+class CaseMasks(NamedTuple):
+    """What a simulated reader knows of a case: each mask is uint8 (rows, cols), or None if unknown."""
+
+    lesion: Mask | None = None
+    lung: Mask | None = None
+    misleading: Mask | None = None
+
+
+Masks = Callable[[str], CaseMasks]
+"""Finds a case's masks by its id."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,7 @@ def reader_case(
         BadInput: if the image or a mask can't be read, or the image is too small for the grid.
     """
     image = images.read_image(study.image_path(queued.case_id))
-    lesion, lung = study_masks(study)(queued.case_id)
+    masks = study_masks(study)(queued.case_id)
     return ReaderCase(
         id=queued.case_id,
         image=grey_levels(image),
@@ -176,14 +186,17 @@ def reader_case(
         confidence=queued.confidence,
         probabilities=queued.probabilities,
         classes=tuple(classes),
-        lesion_mask=lesion,
-        lung_mask=lung,
+        lesion_mask=masks.lesion,
+        lung_mask=masks.lung,
+        misleading_mask=masks.misleading,
     )
 
 
 def study_masks(study: Study) -> Masks:
-    """The lesion and lung masks of a study's cases, for simulated readers."""
-    return lambda case_id: (study.lesion_mask(case_id), study.lung_mask(case_id))
+    """The masks of a study's cases, for simulated readers."""
+    return lambda case_id: CaseMasks(
+        study.lesion_mask(case_id), study.lung_mask(case_id), study.misleading_mask(case_id)
+    )
 
 
 def grey_levels(image: images.Image2D) -> npt.NDArray[np.float32]:

@@ -171,6 +171,10 @@ class Study:
         """The lung mask; see `lesion_mask`."""
         return self._mask(case_id, self.case(case_id).lung_mask)
 
+    def misleading_mask(self, case_id: str) -> npt.NDArray[np.uint8] | None:
+        """The mask of pixels known to mislead a model; see `lesion_mask`."""
+        return self._mask(case_id, self.case(case_id).misleading_mask)
+
     @property
     def database_url(self) -> str:
         """URL of the store, from the environment or study.json; empty for SQLite inside the study."""
@@ -311,7 +315,7 @@ def _checked(folder: Path, case: Case) -> list[Any]:
     """Read a case's files; the entry of its image in the hash file."""
     path = folder / case.id
     shape = check_image(path, case.id)
-    for mask in filter(None, (case.lesion_mask, case.lung_mask)):
+    for mask in filter(None, case.masks):
         read_mask(folder / mask, shape, name=mask)
     return Hashes.entry(path)
 

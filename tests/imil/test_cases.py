@@ -38,13 +38,13 @@ def cases(*groups: tuple[str, str, int]) -> list[Case]:
 def test_all_columns_are_read(folder: Path) -> None:
     path = manifest(
         folder,
-        "image,label,patient,split,lesion_mask,lung_mask\n"
-        "a.png, tb ,p1,train,mask.png,\n"
-        '"sub/c d.png",normal,,test,,mask.png\n',
+        "image,label,patient,split,lesion_mask,lung_mask,misleading_mask\n"
+        "a.png, tb ,p1,train,mask.png,,\n"
+        '"sub/c d.png",normal,,test,,mask.png,./mask.png\n',
     )
     assert read_manifest(path) == [
-        Case("a.png", "tb", "p1", "train", "mask.png", ""),
-        Case("sub/c d.png", "normal", "sub/c d.png", "test", "", "mask.png"),
+        Case("a.png", "tb", "p1", "train", "mask.png"),
+        Case("sub/c d.png", "normal", "sub/c d.png", "test", "", "mask.png", "mask.png"),
     ]
 
 
@@ -83,6 +83,7 @@ def test_byte_order_mark_line_ends_and_blank_lines_do_no_harm(folder: Path, enco
         ("image,label,split\na.png,x,training\n", ["'training'", "train, val, test"]),
         ("image,label,lesion_mask\na.png,x,no.png\n", ["line 2", "lesion_mask", "no.png"]),
         ("image,label,lung_mask\na.png,x,../mask.png\n", ["line 2", "lung_mask", "leads out"]),
+        ("image,label,misleading_mask\na.png,x,no.png\n", ["line 2", "misleading_mask", "no.png"]),
     ],
 )
 def test_what_cannot_be_used_is_named(folder: Path, text: str, words: list[str]) -> None:
@@ -112,7 +113,7 @@ def test_links_inside_the_folder_are_fine(folder: Path, tmp_path_factory: pytest
 def test_a_manifest_survives_writing_and_reading(folder: Path) -> None:
     before = [
         Case("a.png", 'comma, "quote"', "p, 1", "train", "mask.png"),
-        Case("sub/ü.png", "β", "sub/ü.png", "test", "", "mask.png"),
+        Case("sub/ü.png", "β", "sub/ü.png", "test", "", "", "mask.png"),
     ]
     write_manifest(folder / "m.csv", before)
     assert read_manifest(folder / "m.csv") == before

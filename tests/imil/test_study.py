@@ -246,7 +246,13 @@ def test_masks_must_fit_their_images(listed: Path) -> None:
     lines = (listed / "manifest.csv").read_text().splitlines()
     mask = picture(listed / "masks" / "m.png", 0, shape=(12, 16))
     (listed / "manifest.csv").write_text(
-        "\n".join([lines[0] + ",lesion_mask", lines[1] + ",masks/m.png", *(f"{line}," for line in lines[2:])])
+        "\n".join(
+            [
+                lines[0] + ",lesion_mask,misleading_mask",
+                lines[1] + ",masks/m.png,masks/m.png",
+                *(f"{line},," for line in lines[2:]),
+            ]
+        )
     )
     study = create_study(listed, "csv")
     first = study.cases[0].id
@@ -254,6 +260,7 @@ def test_masks_must_fit_their_images(listed: Path) -> None:
     assert lesion is not None
     assert (lesion.dtype, lesion.shape, lesion.sum()) == (np.uint8, (12, 16), 1)
     assert lesion[0, 0] == 1
+    np.testing.assert_array_equal(study.misleading_mask(first), lesion)
     assert study.lung_mask(first) is None
     assert study.lesion_mask(study.cases[1].id) is None
     (listed / ".imil" / "study.json").unlink()
@@ -322,7 +329,7 @@ def test_unknown_ids_are_not_paths(classes: Path) -> None:
     study = create_study(classes, "folders")
     assert study.image_path("normal/n 1.png") == classes / "normal" / "n 1.png"
     for wrong in ("../study/normal/n 1.png", "normal/n 1", "manifest.csv", ""):
-        for method in (study.case, study.image_path, study.sha256, study.lesion_mask):
+        for method in (study.case, study.image_path, study.sha256, study.lesion_mask, study.misleading_mask):
             with pytest.raises(NotFound):
                 method(wrong)
 

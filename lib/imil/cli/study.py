@@ -38,7 +38,7 @@ def create(
         typer.Option(
             "--from",
             help="Where labels come from: Shenzhen file names, one folder per class, or a manifest "
-            "(image,label[,patient,split,lesion_mask,lung_mask]).",
+            "(image,label[,patient,split,lesion_mask,lung_mask,misleading_mask]).",
         ),
     ],
     csv: Annotated[

@@ -138,7 +138,7 @@ def study_digest(study: Study) -> str:
     """A hash of the study's images, labels, patients, splits and masks, 64 hex digits."""
     digest = hashlib.sha256()
     for case in study.cases:
-        masks = [sha256_of(study.folder / mask) if mask else "" for mask in (case.lesion_mask, case.lung_mask)]
+        masks = [sha256_of(study.folder / mask) if mask else "" for mask in case.masks]
         row = [case.id, case.label, case.patient, case.split, study.sha256(case.id), *masks]
         digest.update((json.dumps(row) + "\n").encode())
     return digest.hexdigest()

@@ -32,6 +32,7 @@ class ReaderCase:
         classes: class names.
         lesion_mask: uint8 (rows, cols), not 0 where the finding is; None if unknown. For simulated readers.
         lung_mask: uint8 (rows, cols), not 0 where the lungs are; None if unknown.
+        misleading_mask: uint8 (rows, cols), not 0 where something is that is known to mislead a model; None if unknown.
     """
 
     id: str
@@ -45,6 +46,7 @@ class ReaderCase:
     classes: tuple[str, ...]
     lesion_mask: npt.NDArray[np.uint8] | None = None
     lung_mask: npt.NDArray[np.uint8] | None = None
+    misleading_mask: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,10 @@ def test_a_studys_hash_tells_its_content(study):
     Image.fromarray(np.full((32, 32), 255, np.uint8)).save(study.folder / "masks" / "lung.png")
     repainted = study_digest(Study.open(study.folder))
     assert repainted != before
+    marked = rewrite_manifest(
+        study.folder, (",lung_mask\n", ",lung_mask,misleading_mask\n"), ("/lung.png\n", "/lung.png,masks/lung.png\n")
+    )
+    assert study_digest(marked) not in (before, repainted)
     Image.fromarray(np.zeros((32, 32), np.uint8)).save(study.folder / "images" / "case10.png")
     assert study_digest(Study.open(study.folder)) not in (before, repainted)
 
