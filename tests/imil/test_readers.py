@@ -102,7 +102,53 @@ def test_a_mask_of_another_size_is_refused():
         OracleReader().read(make_case(lesion_mask=np.ones((40, 40), np.uint8)))
 
 
-@pytest.mark.parametrize("options", [{"min_share": -0.1}, {"lung_share": 1.5}])
+def test_the_oracle_marks_what_misleads_even_where_disease_lies_in_it():
+    # 10 rows x 20 columns: cell 5 gets all of its 150 pixels, cell 6 the other 50; the marker is in 6 and 7.
+    case = make_case(lesion_mask=mask((10, 20, 15, 35)), misleading_mask=mask((12, 18, 40, 50)))
+    reading = OracleReader().read(case)
+    assert (reading.action, reading.cells, reading.misleading) == ("grid", (5,), (6, 7))
+    assert reading.rationale == (
+        "The model was focused on the lower right of the image so I switched the focus towards the finding in the "
+        "centre of the image, away from what misled it in the middle right of the image."
+    )
+
+
+def test_a_sliver_of_what_misleads_counts_by_its_share_of_the_cell_or_of_the_mark():
+    lungs = mask((20, 40, 0, 60))
+    # 100 pixels in cell 0 and 2 in cell 1: 1.3 % of the cell, 2 % of the mark.
+    sliver = make_case(lung_mask=lungs, misleading_mask=mask((0, 10, 5, 15), (4, 6, 15, 16)))
+    assert OracleReader().read(sliver).misleading == (0,)
+    assert OracleReader(misleading_share=0).read(sliver).misleading == (0, 1)
+    # 3 more, 2 % of the cell.
+    assert OracleReader().read(replace(sliver, misleading_mask=mask((0, 10, 5, 15), (4, 7, 15, 16)))).misleading == (
+        0,
+        1,
+    )
+    # A small mark of 9 pixels, one of them in cell 1: less than 1 % of the cell, but 11 % of the mark.
+    small = mask((0, 4, 13, 15), (0, 1, 15, 16))
+    assert OracleReader().read(replace(sliver, misleading_mask=small)).misleading == (0, 1)
+    nothing = OracleReader().read(replace(sliver, misleading_mask=mask()))
+    assert (nothing.misleading, "misled" in nothing.rationale) == ((), False)
+
+
+def test_with_all_chosen_cells_misleading_the_oracle_takes_what_is_left():
+    oracle = OracleReader()
+    lesion, lungs = mask((10, 20, 15, 31)), mask((0, 40, 0, 30))  # cell 5, a sliver in cell 6; columns 0 and 1
+    covered = make_case(lesion_mask=lesion, lung_mask=lungs, misleading_mask=mask((12, 14, 20, 24)))
+    assert (oracle.read(covered).cells, oracle.read(covered).misleading) == ((6,), (5,))
+    both = replace(covered, misleading_mask=mask((12, 14, 20, 40)))
+    reading = oracle.read(both)
+    assert (reading.cells, reading.misleading) == ((0, 1, 4, 8, 9, 12, 13), (5, 6))
+    assert "towards the lungs" in reading.rationale
+    none_left = oracle.read(replace(both, misleading_mask=mask((0, 40, 0, 60))))
+    assert (none_left.action, none_left.misleading) == ("skip", ())
+    assert "something that misleads" in none_left.rationale
+    # Without lungs at the usual share, those that they touch at all: cell 0 is full and misleads, 4 is a fifth.
+    touched = make_case(lung_mask=mask((0, 12, 0, 15)), misleading_mask=mask((0, 10, 0, 15)))
+    assert oracle.read(touched).cells == (4,)
+
+
+@pytest.mark.parametrize("options", [{"min_share": -0.1}, {"lung_share": 1.5}, {"misleading_share": -1}])
 def test_shares_outside_0_to_1_are_refused(options):
     with pytest.raises(BadInput, match="from 0 to 1"):
         OracleReader(**options)
@@ -120,11 +166,20 @@ def test_random_cells_are_at_most_all_cells():
     assert RandomCellsReader(count=99).read(make_case()).cells == tuple(range(16))
     with pytest.raises(BadInput, match="at least 1"):
         RandomCellsReader(count=0)
+    with pytest.raises(BadInput, match="is -1; it must be at least 0"):
+        RandomCellsReader(misleading=-1)
 
 
 def test_wrong_cells_are_the_complement():
     case = make_case(lesion_mask=mask((10, 20, 15, 35)))
     assert WrongCellsReader().read(case).cells == tuple(cell for cell in range(16) if cell not in (5, 6))
+
+
+def test_wrong_cells_turn_what_misleads_round_too():
+    case = make_case(lesion_mask=mask((10, 20, 15, 45)), misleading_mask=mask((0, 5, 0, 5)))
+    readings = [WrongCellsReader(seed=seed).read(case) for seed in range(20)]
+    assert {reading.cells for reading in readings} == {(0, 1, 2, 3, 4, *range(7, 16))}
+    assert {reading.misleading for reading in readings} == {(5,), (6,)}
 
 
 def test_wrong_cells_skip_what_the_oracle_skips_or_takes_whole():
@@ -162,6 +217,36 @@ def test_a_sloppy_reader_errs_at_its_rates():
     assert sum(len(cells - right) for cells in said) / 9600 == pytest.approx(0.1, abs=0.016)
 
 
+def test_a_sloppy_reader_errs_in_what_misleads_at_its_rates():
+    marker = mask((0, 10, 0, 30))  # cells 0 and 1
+    cases = [make_case(id=str(n), lesion_mask=ALL_OF_ROW_1, misleading_mask=marker) for n in range(800)]
+    plain = [SloppyReader(miss=0.25, extra=0.1, seed=1).read(case) for case in cases]
+    found = [
+        SloppyReader(miss=0.25, extra=0.1, overlook=0.5, false_misleading=0.1, seed=1).read(case) for case in cases
+    ]
+    assert [reading.cells for reading in found] == [reading.cells for reading in plain]
+    right = [{0, 1} - set(reading.cells) for reading in found]
+    assert [set(reading.misleading) for reading in plain] == right
+    seen = [bool(cells & set(reading.misleading)) for reading, cells in zip(found, right, strict=True) if cells]
+    # All or none of them, in half of the cases: five standard errors are 0.09.
+    assert sum(seen) / len(seen) == pytest.approx(0.5, abs=0.09)
+    assert all(right[n] & set(found[n].misleading) in (set(), right[n]) for n in range(800))
+    free = [set(range(2, 16)) - set(reading.cells) for reading in found]
+    wrongly = sum(len(set(found[n].misleading) & free[n]) for n in range(800))
+    assert wrongly / sum(len(cells) for cells in free) == pytest.approx(0.1, abs=0.016)
+    assert not any(set(reading.cells) & set(reading.misleading) for reading in found)
+
+
+def test_what_a_sloppy_reader_overlooks_leaves_her_other_errors_alone():
+    case = make_case(lesion_mask=ALL_OF_ROW_1, misleading_mask=mask((0, 10, 0, 30)))
+    some, all_of_it = (
+        set(SloppyReader(miss=0, extra=0, overlook=overlook, false_misleading=0.4, seed=2).read(case).misleading)
+        for overlook in (0, 1)
+    )
+    assert all_of_it
+    assert some == all_of_it | {0, 1}
+
+
 def test_a_sloppy_reader_depends_on_seed_and_case_only():
     def cells(seed, name):
         return SloppyReader(miss=0.4, extra=0.3, seed=seed).read(make_case(id=name, lesion_mask=ALL_OF_ROW_1)).cells
@@ -184,9 +269,10 @@ def test_a_sloppy_reader_without_errors_is_the_oracle():
     case = make_case(lesion_mask=ALL_OF_ROW_1)
     assert SloppyReader(miss=0, extra=0).read(case).cells == (4, 5, 6, 7)
     assert SloppyReader(miss=1, extra=1).read(case).cells == (0, 1, 2, 3, *range(8, 16))
-    for options in ({"miss": 1.1, "extra": 0}, {"miss": 0, "extra": -1}):
+    rates = {"miss": 0, "extra": 0}
+    for options in ({"miss": 1.1}, {"extra": -1}, {"overlook": 2}, {"false_misleading": -0.5}):
         with pytest.raises(BadInput, match="from 0 to 1"):
-            SloppyReader(**options)
+            SloppyReader(**(rates | options))
 
 
 def test_the_simulated_residents_differ_in_skill():
@@ -206,16 +292,41 @@ CHOSEN = CaseFeedback("a", "grid", 4, (5, 6, 9), (0,))
 
 def test_shuffled_cells_are_as_many_from_seed_and_case():
     found = shuffled_cells(CHOSEN, 7)
-    assert (found.case_id, found.action, found.grid_size, found.misleading) == ("a", "grid", 4, ())
+    assert (found.case_id, found.action, found.grid_size) == ("a", "grid", 4)
     assert len(set(found.cells)) == 3
-    assert found.cells == RandomCellsReader(7, 3).read(make_case(id="a")).cells
+    reading = RandomCellsReader(7, 3, misleading=1).read(make_case(id="a"))
+    assert (found.cells, found.misleading) == (reading.cells, reading.misleading)
+    assert len(set(found.misleading) - set(found.cells)) == 1
+    without = shuffled_cells(replace(CHOSEN, misleading=()), 7)
+    assert (without.cells, without.misleading) == (found.cells, ())
     assert len({shuffled_cells(CHOSEN, seed).cells for seed in range(20)}) > 10
     assert shuffled_cells(replace(CHOSEN, cells=tuple(range(16))), 7).cells == tuple(range(16))
 
 
 def test_opposite_cells_are_those_that_were_not_chosen():
-    assert opposite_cells(CHOSEN) == CaseFeedback("a", "grid", 4, (0, 1, 2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15))
+    others = (0, 1, 2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15)
+    assert opposite_cells(replace(CHOSEN, misleading=())) == CaseFeedback("a", "grid", 4, others)
     assert opposite_cells(replace(CHOSEN, cells=tuple(range(16)), misleading=())) is None
+
+
+def test_the_opposite_of_misleading_is_a_cell_that_mattered():
+    found = [opposite_cells(CHOSEN, seed) for seed in range(30)]
+    # What misled is said to matter, and each of the chosen cells is at times said to mislead.
+    assert all(feedback is not None and 0 in feedback.cells for feedback in found)
+    assert {feedback.misleading for feedback in found if feedback} == {(5,), (6,), (9,)}
+    many = opposite_cells(CaseFeedback("a", "grid", 4, (5,), (0, 1, 2)))
+    assert many is not None
+    assert many.misleading == (5,)
+
+
+def test_controls_never_mark_a_cell_twice():
+    full = CaseFeedback("a", "grid", 2, (0, 1), (2, 3))
+    shuffled, opposite = shuffled_cells(full, 3), opposite_cells(full, 3)
+    assert sorted(shuffled.cells + shuffled.misleading) == [0, 1, 2, 3]
+    assert opposite is not None
+    assert (opposite.cells, opposite.misleading) == ((2, 3), (0, 1))
+    crowded = RandomCellsReader(count=14, misleading=5).read(make_case())
+    assert sorted(crowded.cells + crowded.misleading) == list(range(16))
 
 
 @pytest.mark.parametrize("other", [CaseFeedback("a", "exclude"), CaseFeedback("a", "relabel", 4, (1,), (), "tb")])

@@ -6,6 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from imil.cli import app
@@ -13,7 +14,7 @@ from imil.errors import BadInput, Conflict
 from imil.images import read_image
 from imil.readers import OracleReader, Reading
 from imil.remote import HttpClient, RemoteRounds
-from imil.review import grey_levels, review, study_masks
+from imil.review import grey_levels, reader_case, review, study_masks
 from imil.serve import free_port, server_command
 from imil.settings import resolve
 from imil.store import Action, QueuedCase
@@ -24,10 +25,21 @@ from tests.monailabel_app.server_process import Server, start, stop
 CASES = 8
 
 
+def with_marker_masks(folder):
+    """Each case gets a misleading mask, of the upper left corner, into which the lungs reach."""
+    marker = np.zeros((32, 32), np.uint8)
+    marker[1:6, 1:6] = 255
+    Image.fromarray(marker).save(folder / "masks" / "marker.png")
+    header, *rows = (folder / "manifest.csv").read_text().splitlines()
+    lines = [f"{header},misleading_mask", *(f"{row},masks/marker.png" for row in rows)]
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("remote")
-    study = create_study(write_tiny_images(folder / "study"), "csv")
+    study = create_study(with_marker_masks(write_tiny_images(folder / "study")), "csv")
     run = study.store.create_run(resolve(epochs=4, imil_epochs=(2,)).model_dump(mode="json"), study.classes)
     rng = np.random.default_rng(0)
     queue = [
@@ -85,6 +97,7 @@ def test_a_case_comes_with_the_image_and_map_that_the_study_has(rounds, study):
     assert [case.grid.rows, case.grid.cols, case.grid.height, case.grid.width] == [4, 4, 32, 32]
     assert [case.label, case.confidence, case.classes] == [study.case(case.id).label, 0.75, ("normal", "tb")]
     assert case.lesion_mask is None
+    assert case.misleading_mask is None
     assert rounds.next_case().case.id == case.id  # the reader's own lease
     release(study, opened, rounds)
 
@@ -125,8 +138,21 @@ def test_a_simulated_reader_answers_all_that_nobody_else_holds(server, study):
     assert answered == len(left) > 0
     assert rounds.next_case() is None
     assert rounds.status()["reviewed"] == CASES - left[-1]
+    mine = [event for event in study.store.events(1) if event.reader == "oracle"]
+    assert [event.misleading for event in mine] == [(0,)] * answered
+    assert all(event.cells and 0 not in event.cells for event in mine)
     assert all(entry.state == "leased" for entry in study.store.queue(1, 1) if entry.state != "done")
     rounds.close()
+
+
+def test_a_folders_own_cases_come_with_the_masks_that_the_manifest_names(study):
+    entry = study.store.queue(1, 1)[0]
+    heatmap = study.store.heatmap(1, 1, entry.case_id)
+    case = reader_case(study, entry, heatmap, grid_size=4, classes=study.classes)
+    np.testing.assert_array_equal(case.lung_mask, study.lung_mask(entry.case_id))
+    np.testing.assert_array_equal(case.misleading_mask, study.misleading_mask(entry.case_id))
+    assert (case.lesion_mask is None) == (study.lesion_mask(entry.case_id) is None)
+    assert int(case.misleading_mask.sum()) == 25
 
 
 def test_no_server_and_another_server_are_told_apart():

@@ -337,11 +337,12 @@ def _controlled(feedback: Mapping[str, CaseFeedback], task: ArmTask) -> dict[str
     if task.arm.cells == "chosen":
         return dict(feedback)
     changed: dict[str, CaseFeedback] = {}
+    seed = task.settings.seed
     for case_id, said in feedback.items():
         if said.action != "grid":
             changed[case_id] = said
             continue
-        other = shuffled_cells(said, task.settings.seed) if task.arm.cells == "random" else opposite_cells(said)
+        other = shuffled_cells(said, seed) if task.arm.cells == "random" else opposite_cells(said, seed)
         if other is not None:
             changed[case_id] = other
     return changed

@@ -1,6 +1,6 @@
 """Simulated readers for demonstrations, tests and controlled experiments."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +8,11 @@ import numpy.typing as npt
 from imil.errors import BadInput
 from imil.grid import Grid
 from imil.readers.base import Reader, ReaderCase, Reading
-from imil.readers.draws import case_generator, random_cells
+from imil.readers.draws import case_generator, random_marks, wrong_marks
 from imil.readers.sums import cell_sizes, cell_sums, mean_heat
+
+_SHARE_OF_MARK = 0.1
+"""Share of all that misleads from which the cell that holds it is misleading, however little of the cell it fills."""
 
 
 class OracleReader:
@@ -20,39 +23,60 @@ class OracleReader:
     the cells of which they fill at least ``lung_share``. With neither mask the case is skipped, with a rationale that
     says so.
 
+    A cell is misleading if the misleading mask fills at least ``misleading_share`` of it, or if it holds a tenth of
+    that mask; if no cell does, the one with the most of it. Such a cell is never chosen, whatever else lies in it. If
+    that leaves none, the others that the lesion touches at all are chosen, or else those of the lungs; if there are
+    none of these either, the case is skipped.
+
     Args:
         name: the reader's name.
         min_share: 0 to 1, see above. With 0, every cell that the lesion touches is chosen.
         lung_share: 0 to 1, see above.
+        misleading_share: 0 to 1, see above. With 0, every cell that the misleading mask touches is misleading.
     """
 
-    def __init__(self, name: str = "oracle", *, min_share: float = 0.1, lung_share: float = 0.25) -> None:
-        for option, value in (("min_share", min_share), ("lung_share", lung_share)):
-            if not 0 <= value <= 1:
-                raise BadInput(f"The {option} of a simulated reader is {value}; it must lie from 0 to 1.")
+    def __init__(
+        self,
+        name: str = "oracle",
+        *,
+        min_share: float = 0.1,
+        lung_share: float = 0.25,
+        misleading_share: float = 0.02,
+    ) -> None:
+        shares = {"min_share": min_share, "lung_share": lung_share, "misleading_share": misleading_share}
+        _check_shares("simulated", shares)
         self.name = name
         self.min_share = min_share
         self.lung_share = lung_share
+        self.misleading_share = misleading_share
 
     def read(self, case: ReaderCase) -> Reading:
-        """The cells of the finding, or of the lungs of a case without one.
+        """The cells of the finding, or of the lungs of a case without one, and those that mislead.
 
         Raises:
             BadInput: if a mask isn't of the image's size.
         """
         lesion = _areas(case.grid, case.lesion_mask, case.id)
         lungs = _areas(case.grid, case.lung_mask, case.id)
-        if lesion.any():
-            chosen = (lesion > 0) & (
-                (lesion >= self.min_share * cell_sizes(case.grid)) | (lesion >= self.min_share * lesion.sum())
-            )
-            target, cells = "the finding", _numbers(chosen, lesion)
-        elif lungs.any():
-            chosen = (lungs > 0) & (lungs >= self.lung_share * cell_sizes(case.grid))
-            target, cells = "the lungs", _numbers(chosen, lungs)
-        else:
+        if not lesion.any() and not lungs.any():
             return Reading("skip", rationale="There is neither a lesion mask nor a lung mask to go by.")
-        return Reading("grid", cells, rationale=_sentence(case, f"{target} in {place(case.grid, cells)}"))
+        wrong = self._misleading(case)
+        for target, areas, enough in (
+            ("the finding", lesion, _enough(case.grid, lesion, self.min_share, self.min_share)),
+            ("the finding", lesion, lesion > 0),
+            ("the lungs", lungs, _enough(case.grid, lungs, self.lung_share)),
+            ("the lungs", lungs, lungs > 0),
+        ):
+            chosen = _or_fullest(enough, areas) & ~wrong
+            if chosen.any():
+                cells, misleading = _numbers(chosen), _numbers(wrong)
+                where = f"{target} in {place(case.grid, cells)}"
+                return Reading("grid", cells, misleading, _sentence(case, where, misleading))
+        return Reading("skip", rationale="Whatever could be chosen lies in cells with something that misleads.")
+
+    def _misleading(self, case: ReaderCase) -> npt.NDArray[np.bool_]:
+        areas = _areas(case.grid, case.misleading_mask, case.id)
+        return _or_fullest(_enough(case.grid, areas, self.misleading_share, _SHARE_OF_MARK), areas)
 
 
 class RandomCellsReader:
@@ -63,45 +87,56 @@ class RandomCellsReader:
     Args:
         seed: any whole number from 0.
         count: number of cells, at least 1; all of them if the grid has fewer.
+        misleading: number of other cells that are said to mislead; as many as are left if there are fewer.
         name: the reader's name.
     """
 
-    def __init__(self, seed: int = 0, count: int = 4, *, name: str = "random") -> None:
+    def __init__(self, seed: int = 0, count: int = 4, *, misleading: int = 0, name: str = "random") -> None:
         if count < 1:
             raise BadInput(f"The count of random cells is {count}; it must be at least 1.")
+        if misleading < 0:
+            raise BadInput(f"The number of random misleading cells is {misleading}; it must be at least 0.")
         self.name = name
         self.seed = seed
         self.count = count
+        self.misleading = misleading
 
     def read(self, case: ReaderCase) -> Reading:
         """The cells drawn for this case."""
-        cells = random_cells(case_generator(self.seed, case.id), case.grid.num_cells, self.count)
-        return Reading("grid", cells, rationale=_sentence(case, f"{place(case.grid, cells)}, picked at random"))
+        generator = case_generator(self.seed, case.id)
+        cells, misleading = random_marks(generator, case.grid.num_cells, self.count, self.misleading)
+        target = f"{place(case.grid, cells)}, picked at random"
+        return Reading("grid", cells, misleading, _sentence(case, target, misleading))
 
 
 class WrongCellsReader:
     """Chooses exactly the cells that an oracle doesn't: a control that should do harm.
 
-    Skips what the oracle skips, and cases in which it chose every cell.
+    What the oracle calls misleading is among them; as many of its own cells, drawn at random by the seed and the case's
+    id, are said to mislead. Skips what the oracle skips, and cases in which it chose every cell.
 
     Args:
         oracle: whose choice is turned round.
+        seed: any whole number from 0.
         name: the reader's name.
     """
 
-    def __init__(self, oracle: OracleReader | None = None, *, name: str = "wrong") -> None:
+    def __init__(self, oracle: OracleReader | None = None, *, seed: int = 0, name: str = "wrong") -> None:
         self.name = name
         self.oracle = oracle or OracleReader()
+        self.seed = seed
 
     def read(self, case: ReaderCase) -> Reading:
         """The complement of the oracle's cells."""
         right = self.oracle.read(case)
-        cells = tuple(cell for cell in range(case.grid.num_cells) if cell not in right.cells)
-        if right.action != "grid" or not cells:
-            return Reading("skip", rationale=right.rationale if right.action != "grid" else "No cell is wrong here.")
-        return Reading(
-            "grid", cells, rationale=_sentence(case, f"{place(case.grid, cells)}, which is wrong on purpose")
-        )
+        if right.action != "grid":
+            return Reading("skip", rationale=right.rationale)
+        generator = case_generator(self.seed, case.id)
+        cells, misleading = wrong_marks(generator, case.grid.num_cells, (right.cells, right.misleading))
+        if not cells:
+            return Reading("skip", rationale="No cell is wrong here.")
+        target = f"{place(case.grid, cells)}, which is wrong on purpose"
+        return Reading("grid", cells, misleading, _sentence(case, target, misleading))
 
 
 class SloppyReader:
@@ -115,20 +150,32 @@ class SloppyReader:
         oracle: who it goes by.
         miss: probability, 0 to 1, of leaving out each of the other reader's cells.
         extra: probability, 0 to 1, of adding each cell that the other reader didn't choose.
+        overlook: probability, 0 to 1, for each case, of overlooking all that misleads in it.
+        false_misleading: probability, 0 to 1, of wrongly calling a cell misleading, for each that isn't and that this
+            reader doesn't choose.
         seed: any whole number from 0; readers with different seeds make different errors.
         name: the reader's name.
     """
 
     def __init__(
-        self, oracle: Reader | None = None, *, miss: float, extra: float, seed: int = 0, name: str = "sloppy"
+        self,
+        oracle: Reader | None = None,
+        *,
+        miss: float,
+        extra: float,
+        overlook: float = 0,
+        false_misleading: float = 0,
+        seed: int = 0,
+        name: str = "sloppy",
     ) -> None:
-        for option, value in (("miss", miss), ("extra", extra)):
-            if not 0 <= value <= 1:
-                raise BadInput(f"The {option} of a sloppy reader is {value}; it must lie from 0 to 1.")
+        shares = {"miss": miss, "extra": extra, "overlook": overlook, "false_misleading": false_misleading}
+        _check_shares("sloppy", shares)
         self.name = name
         self.oracle = oracle or OracleReader()
         self.miss = miss
         self.extra = extra
+        self.overlook = overlook
+        self.false_misleading = false_misleading
         self.seed = seed
 
     def read(self, case: ReaderCase) -> Reading:
@@ -136,14 +183,17 @@ class SloppyReader:
         right = self.oracle.read(case)
         if right.action != "grid":
             return right
-        chosen = np.isin(np.arange(case.grid.num_cells), right.cells)
-        drawn = case_generator(self.seed, case.id).random(case.grid.num_cells)
+        numbers = np.arange(case.grid.num_cells)
+        chosen, misled = np.isin(numbers, right.cells), np.isin(numbers, right.misleading)
+        generator = case_generator(self.seed, case.id)
+        drawn = generator.random(case.grid.num_cells)
         kept = np.where(chosen, drawn >= self.miss, drawn < self.extra)
         if not kept.any():
             kept[max(right.cells, key=_finding(case).__getitem__)] = True
-        cells = tuple(int(cell) for cell in np.flatnonzero(kept))
-        misleading = tuple(cell for cell in right.misleading if cell not in cells)
-        return Reading("grid", cells, misleading, _sentence(case, place(case.grid, cells)))
+        overlooked, mistaken = generator.random() < self.overlook, generator.random(case.grid.num_cells)
+        wrong = ~kept & np.where(misled, not overlooked, mistaken < self.false_misleading)
+        cells, misleading = _numbers(kept), _numbers(wrong)
+        return Reading("grid", cells, misleading, _sentence(case, place(case.grid, cells), misleading))
 
 
 def simulated_residents(seed: int = 0) -> list[SloppyReader]:
@@ -172,10 +222,11 @@ def hottest_cell(case: ReaderCase) -> int:
     return int(mean_heat(case).argmax())
 
 
-def _sentence(case: ReaderCase, target: str) -> str:
+def _sentence(case: ReaderCase, target: str, misleading: tuple[int, ...] = ()) -> str:
     """The form in which the paper's readers gave their reasons (Rao et al., section 4.3)."""
     focus = place(case.grid, [hottest_cell(case)])
-    return f"The model was focused on {focus} so I switched the focus towards {target}."
+    away = f", away from what misled it in {place(case.grid, misleading)}" if misleading else ""
+    return f"The model was focused on {focus} so I switched the focus towards {target}{away}."
 
 
 def _third(position: float, names: tuple[str, str, str]) -> str:
@@ -200,7 +251,28 @@ def _areas(grid: Grid, mask: npt.NDArray[np.uint8] | None, case_id: str) -> npt.
     return cell_sums(grid, mask != 0)
 
 
-def _numbers(chosen: npt.NDArray[np.bool_], areas: npt.NDArray[np.float64]) -> tuple[int, ...]:
-    """The chosen cells; the one with the largest area if none was."""
-    cells = np.flatnonzero(chosen) if chosen.any() else [areas.argmax()]
-    return tuple(int(cell) for cell in cells)
+def _enough(
+    grid: Grid, areas: npt.NDArray[np.float64], of_cell: float, of_mask: float | None = None
+) -> npt.NDArray[np.bool_]:
+    """The cells of which the mask fills enough, or that hold enough of the mask, each as a share; never without any."""
+    enough = areas >= of_cell * cell_sizes(grid)
+    if of_mask is not None:
+        enough |= areas >= of_mask * areas.sum()
+    return enough & (areas > 0)
+
+
+def _or_fullest(chosen: npt.NDArray[np.bool_], areas: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """The chosen cells; the one with the largest area if none was, and none without any area."""
+    if not chosen.any() and areas.any():
+        chosen = np.arange(len(areas)) == areas.argmax()
+    return chosen
+
+
+def _numbers(chosen: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(cell) for cell in np.flatnonzero(chosen))
+
+
+def _check_shares(reader: str, shares: Mapping[str, float]) -> None:
+    for option, value in shares.items():
+        if not 0 <= value <= 1:
+            raise BadInput(f"The {option} of a {reader} reader is {value}; it must lie from 0 to 1.")
