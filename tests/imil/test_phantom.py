@@ -183,7 +183,7 @@ def test_a_written_set_is_a_manifest_with_images_and_masks(tmp_path: Path) -> No
         shown = read_image(folder / case.id).as_uint8()
         np.testing.assert_allclose(shown, made.pixels[index] * 255, atol=0.51)
     named = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    listed = {name for case in cases for name in (case.id, case.lesion_mask, case.lung_mask) if name}
+    listed = {name for case in cases for name in (case.id, *case.masks) if name}
     assert named == listed | {"manifest.csv", "README.md"}
 
 
@@ -279,7 +279,7 @@ def test_the_sample_data_can_be_made_again(tmp_path: Path) -> None:
     for case in cases:
         old, new = (read_image(folder / case.id).as_uint8().astype(int) for folder in (SAMPLE_DATA, again))
         assert np.abs(old - new).max() <= 1, case.id
-        for mask in filter(None, (case.lung_mask, case.lesion_mask)):
+        for mask in filter(None, case.masks):
             old, new = (read_mask(folder / mask, old.shape) for folder in (SAMPLE_DATA, again))
             # A pixel right on the edge may fall to either side on another machine.
             assert np.count_nonzero(old != new) <= 2, mask

@@ -14,6 +14,25 @@ class Formats(StrEnum):
     MIXED = "mixed"
 
 
+class Marker(StrEnum):
+    """What gives the class away."""
+
+    LETTER = "letter"
+    RING = "ring"
+    TUBE = "tube"
+    PATCH = "patch"
+    EXPOSURE = "exposure"
+
+
+class Place(StrEnum):
+    """Where the marker is."""
+
+    CORNER = "corner"
+    OUTSIDE = "outside"
+    LUNG = "lung"
+    LUNG_RANDOM = "lung_random"
+
+
 def phantom(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
     count: Annotated[int, typer.Option("--count", min=1, help="Number of pictures.")] = 200,
@@ -24,7 +43,7 @@ def phantom(
         float | None,
         typer.Option(
             "--shortcut",
-            help="Chance that a tb picture carries a side marker (a normal one: one minus it); 0.5 tells nothing about "
+            help="Chance that a tb picture carries the marker (a normal one: one minus it); 0.5 tells nothing about "
             "the class. Left out: no markers.",
             show_default=False,
         ),
@@ -32,6 +51,21 @@ def phantom(
     test_shortcut: Annotated[
         float, typer.Option("--test-shortcut", help="The same for the test set, where --shortcut is given.")
     ] = 0.5,
+    marker: Annotated[
+        Marker,
+        typer.Option(
+            "--marker",
+            help="What it is: a lead letter, a ring, a tube-like line, a faint patch; or no thing but a brighter film.",
+        ),
+    ] = Marker.LETTER,
+    place: Annotated[
+        Place,
+        typer.Option(
+            "--place",
+            help="Where it is: in an upper corner, anywhere outside the lungs, at one place in the right lung (for all "
+            "pictures, with --registered), anywhere in a lung.",
+        ),
+    ] = Place.CORNER,
     prevalence: Annotated[float, typer.Option("--prevalence", help="Share of tb pictures.")] = 0.5,
     lesion_contrast: Annotated[
         float, typer.Option("--lesion-contrast", help="Strength of the disease; 0 makes the classes look the same.")
@@ -46,7 +80,8 @@ def phantom(
 ) -> None:
     """Write procedural chest radiographs, ready to be a study.
 
-    They come with lesion and lung masks, a manifest and, if asked for, a marker that gives the class away.
+    They come with lesion and lung masks, a manifest and, if asked for, a marker that gives the class away, with masks
+    of it.
     """
     from imil.phantom import PhantomSettings, write_phantoms
 
@@ -54,6 +89,8 @@ def phantom(
         size=size,
         shortcut=shortcut,
         test_shortcut=test_shortcut,
+        marker=marker.value,
+        place=place.value,
         prevalence=prevalence,
         registered=registered,
         lesion_contrast=lesion_contrast,

@@ -26,8 +26,9 @@ class PhantomSettings:
         test_shortcut: the same for the test pictures of a written set; it counts only where ``shortcut`` is given.
         marker: what the marker is: a lead letter, a ring, a tube-like line, a faint patch, or no thing at all but a
             brighter film.
-        place: where it is: in an upper corner beside the neck, anywhere outside the lungs, at one place on the film
-            that lies in the right lung, or anywhere inside a lung. "exposure" has no place and leaves it at "corner".
+        place: where it is: in an upper corner beside the neck, anywhere outside the lungs where it shows, at one
+            place of the film that lies in the right lung (nearly always, if patients are registered), or anywhere
+            inside a lung. "exposure" has no place and leaves it at "corner".
         prevalence: share of class ``tb``, above 0 and below 1.
         registered: leave out each patient's own rotation, scale and shift, so that all stand alike.
         lesion_contrast: strength of the disease; 1 is the default, 0 makes the classes look the same.

@@ -17,13 +17,26 @@ from imil.cases import Case, write_manifest
 from imil.errors import BadInput
 from imil.phantom.formats import SUFFIXES, Kind, load_libraries, write_bits, write_picture
 from imil.phantom.series import Phantoms, generate, label_of
-from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
+from imil.phantom.settings import CLASSES, MarkerKind, PhantomSettings, Place, check_whole
 
 Formats = Literal["png", "mixed"]
 _PERIOD = 41
 """Of so many pictures, a mixed set has one of each rarer kind. It's odd, so that every kind meets both classes."""
 _RARE: dict[int, Kind] = {5: "dicom", 18: "nifti", 31: "png16"}
 _PIXELS_AT_ONCE = 2**23
+_MARKERS: dict[MarkerKind, str] = {
+    "letter": "A lead letter",
+    "ring": "A ring",
+    "tube": "A tube-like line",
+    "patch": "A faint patch",
+    "exposure": "A film that is a little too bright",
+}
+_PLACES: dict[Place, str] = {
+    "corner": "in an upper corner",
+    "outside": "anywhere outside the lungs",
+    "lung": "at one place in the right lung",
+    "lung_random": "anywhere in a lung",
+}
 
 
 def write_phantoms(
@@ -38,7 +51,8 @@ def write_phantoms(
     """Writes ``count`` phantoms with masks, ``manifest.csv`` and a README that says how they were made.
 
     The last ``test_share`` of the pictures are the test set; their markers follow ``settings.test_shortcut``. Masks
-    are 1-bit PNG, white inside: one of the lungs for every picture, one of the lesions for each of class "tb".
+    are 1-bit PNG, white inside: one of the lungs for every picture, one of the lesions for each of class "tb", and one
+    of the marker for each picture where one shows.
     ``formats`` "mixed" has, of 41 pictures each, one as DICOM (CR, MONOCHROME1, 12 bits, VOI window), one as NIfTI and
     one as 16-bit PNG; all else is 8-bit PNG. The folder appears as a whole or not at all.
 
@@ -54,7 +68,7 @@ def write_phantoms(
     _check_classes([label_of(index, seed, settings.prevalence) for index in range(count)], first_test)
     load_libraries({_kind(index, formats) for index in range(count)})
     with _appearing(folder) as unfinished:
-        for name in ("images", "masks/lung", "masks/lesion"):
+        for name in _folders(settings):
             (unfinished / name).mkdir(parents=True)
         cases: list[Case] = []
         for split, first, end in (("train", 0, first_test), ("test", first_test, count)):
@@ -66,6 +80,15 @@ def write_phantoms(
         command = _command(folder, count, test_share, seed, settings, formats)
         (unfinished / "README.md").write_text(_readme(command, cases, settings), encoding="utf-8")
     return cases
+
+
+def _folders(settings: PhantomSettings) -> list[str]:
+    return ["images", "masks/lung", "masks/lesion", *(["masks/misleading"] if _has_things(settings) else [])]
+
+
+def _has_things(settings: PhantomSettings) -> bool:
+    """Whether the marker is something on the film."""
+    return settings.shortcut is not None and settings.marker != "exposure"
 
 
 def _check_options(folder: Path, test_share: float, formats: str) -> None:
@@ -133,7 +156,10 @@ def _write_case(folder: Path, split: str, phantoms: Phantoms, row: int, index: i
     lung = _write_mask(folder, f"masks/lung/{name}.png", phantoms.lung[row])
     diseased = phantoms.labels[row] == CLASSES[1]
     lesion = _write_mask(folder, f"masks/lesion/{name}.png", phantoms.lesion[row]) if diseased else ""
-    return Case(image, phantoms.labels[row], f"patient-{index + 1:05d}", split, lesion_mask=lesion, lung_mask=lung)
+    marker = phantoms.marker_mask[row]
+    misleading = _write_mask(folder, f"masks/misleading/{name}.png", marker) if marker.any() else ""
+    patient = f"patient-{index + 1:05d}"
+    return Case(image, phantoms.labels[row], patient, split, lesion, lung, misleading)
 
 
 def _write_mask(folder: Path, path: str, mask: npt.NDArray[np.uint8]) -> str:
@@ -151,8 +177,14 @@ def _command(
         value = getattr(settings, field.name)
         if field.name != "size" and value != field.default:
             option = "--" + field.name.replace("_", "-")
-            words.append(option if value is True else f"{option} {'none' if value is None else f'{value:g}'}")
+            words.append(option if value is True else f"{option} {_word(value)}")
     return " ".join(words)
+
+
+def _word(value: str | float | None) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _readme(command: str, cases: list[Case], settings: PhantomSettings) -> str:
@@ -160,6 +192,7 @@ def _readme(command: str, cases: list[Case], settings: PhantomSettings) -> str:
     numbers = "\n".join(
         f"| {split} | {counts[split, CLASSES[0]]} | {counts[split, CLASSES[1]]} |" for split in ("train", "test")
     )
+    masks = ", ".join(f"`{name}/`" for name in _folders(settings)[1:])
     return f"""# Phantom chest radiographs
 
 Made by a program; they show no person. The same command makes the same pictures again:
@@ -168,7 +201,7 @@ Made by a program; they show no person. The same command makes the same pictures
 
 - `images/`: {len(cases)} frontal chest radiographs, {settings.size} x {settings.size} pixels. Class `tb` has soft
   opacities, mostly in the upper lungs, some with a cavity; class `normal` has none.
-- `masks/lung/`, `masks/lesion/`: 1-bit PNG masks, white inside.
+- {masks}: 1-bit PNG masks, white inside.
 - `manifest.csv`: each picture's label, patient, split and masks.
 
 | split | {CLASSES[0]} | {CLASSES[1]} |
@@ -181,11 +214,14 @@ Made by a program; they show no person. The same command makes the same pictures
 
 def _about_markers(settings: PhantomSettings) -> str:
     if settings.shortcut is None:
-        return "There are no side markers."
+        return "There are no markers."
+    marker = _MARKERS[settings.marker]
+    if _has_things(settings):
+        marker += f" {_PLACES[settings.place]}"
     text = (
-        f"A side marker (R or L, in an upper corner) is a shortcut: in training it is there with\nprobability "
-        f"{settings.shortcut:g} in `tb` and {1 - settings.shortcut:g} in `normal`"
+        f"{marker} is a shortcut:\nin "
+        f"training it is there with probability {settings.shortcut:g} in `tb` and {1 - settings.shortcut:g} in `normal`"
     )
     if settings.test_shortcut is None:
-        return f"{text}; in the test set there are none."
-    return f"{text}, in the test set with {settings.test_shortcut:g} and {1 - settings.test_shortcut:g}."
+        return f"{text}; in the test set there is none."
+    return f"{text},\nin the test set with {settings.test_shortcut:g} and {1 - settings.test_shortcut:g}."
