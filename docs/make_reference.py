@@ -170,7 +170,8 @@ STORE_INTRODUCTION = """\
 The tables of a study's database: SQLite at `STUDY/.imil/imil.db`, or any database that SQLAlchemy speaks, by URL.
 Migrations bring an older database up to date when it's opened; a newer one is refused.
 
-Times are in UTC. Rows of `feedback_events` are only ever added: triggers refuse UPDATE and DELETE.
+Times are in UTC. Rows of `feedback_events` and `insight_corrections` are only ever added: triggers refuse UPDATE and
+DELETE.
 You are welcome to read the tables. To write, use `imil.store.Store`, which keeps them consistent.
 """
 
@@ -182,17 +183,20 @@ TABLES = {
     "heat_maps": "The heat map that the reader of a queued case sees.",
     "leases": "A case reserved for a reader. An expired lease means nothing.",
     "feedback_events": "What readers said. Append-only.",
+    "insights": "What a round's answers taught; what was found in each image is in `round-N-insight.pt` of the run.",
+    "insight_corrections": "What readers said to an insight. Append-only.",
     "answers": "Which event is a reader's present answer to a case; derived from the events.",
     "scores": "Metrics that were asked for with `POST /scoring/metrics`.",
 }
 
 COLUMNS = {
     "accuracy": "share of right predictions",
-    "action": "`grid`, `skip`, `relabel`, `exclude` or `undo`",
+    "action": "`grid`, `skip`, `relabel`, `exclude` or `undo`; of a correction `veto`, `correct` or `restore`",
     "auroc": "area under the ROC curve",
     "brier": "Brier score",
-    "case_id": "the image's path inside the study, as in `manifest.csv`",
-    "cells": "cells that matter, numbered row by row from 0",
+    "case_id": "the image's path inside the study, as in `manifest.csv`; of a correction empty for cells of all images",
+    "cells": "cells that matter, or that a correction is about, numbered row by row from 0",
+    "changed_settings": "old and new value of each setting that was given anew when the round was continued",
     "classes": "class names; the position is the class index",
     "closed": "the round takes no more answers",
     "closed_at": "when it was closed",
@@ -200,17 +204,21 @@ COLUMNS = {
     "confidence": "probability of the predicted class",
     "created": "when the run was started",
     "data": "the heat map's values, see `imil.store.heatmaps`",
+    "discarded": "when it was thrown away, because the round was opened again; NULL while it holds",
     "early": "closed although cases were left to review",
     "ece": "expected calibration error, 15 bins",
     "epoch": "number of finished epochs",
     "epochs": "epochs in all",
     "event": "the event",
     "expires": "when the lease ends",
+    "feedback": "the setting `feedback` that it was made for",
+    "file_sha256": "SHA-256 of the file",
     "grid_size": "cells along each side of the grid",
     "heatmap_method": "method of the heat map that the reader saw",
     "id": "number of the row",
     "image_sha256": "SHA-256 of the image file",
-    "key": "the client's own UUID for the answer",
+    "insight": "what it's a correction of",
+    "key": "the client's own UUID for the answer or correction",
     "kind": "`imil`, or `without_feedback` for the comparison",
     "label": "the true label when it was queued",
     "layer": "layer of the heat map",
@@ -238,10 +246,11 @@ COLUMNS = {
     "rounds": "rounds that are planned",
     "rows": "rows of the heat map",
     "run": "the run",
-    "seconds": "time taken: by the epochs, or by the reader",
-    "settings": "every setting of the run",
+    "seconds": "time taken: by the epochs, by the reader, or by finding it out",
+    "settings": "every setting of the run, as it is now",
     "split": "`train`, `val` or `test`",
-    "state": "`training`, `awaiting_review`, `completed` or `failed`",
+    "state": "`training`, `awaiting_review`, `awaiting_approval`, `completed` or `failed`",
+    "summary": "what `POST /activelearning/imil_insight` tells, before any correction",
     "time": "when",
     "total": "cases in the queue: the reply that was given",
     "updated": "when the run last changed",

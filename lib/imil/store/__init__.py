@@ -1,4 +1,4 @@
-"""What a study remembers: runs, rounds, queues, leases, feedback events. Knows no torch."""
+"""What a study remembers: runs, rounds, queues, leases, feedback events, insights. Knows no torch."""
 
 from imil.store.records import (
     IMIL,
@@ -8,10 +8,13 @@ from imil.store.records import (
     Answer,
     EpochMetrics,
     Event,
+    InsightCorrection,
+    InsightRecord,
     ListedCase,
     QueuedCase,
     QueueEntry,
     Receipt,
+    RecordedCorrection,
     Reservation,
     RoundInfo,
     Run,
@@ -28,10 +31,13 @@ __all__ = [
     "Answer",
     "EpochMetrics",
     "Event",
+    "InsightCorrection",
+    "InsightRecord",
     "ListedCase",
     "QueueEntry",
     "QueuedCase",
     "Receipt",
+    "RecordedCorrection",
     "Reservation",
     "RoundInfo",
     "Run",

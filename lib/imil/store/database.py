@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from imil.errors import BadInput, Conflict, Unavailable
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration; `Database.open` needs alembic (a second of imports) only where the database is at another."""
 
 BUSY_SECONDS = 10

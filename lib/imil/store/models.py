@@ -118,6 +118,7 @@ class RoundRow(Base):
     message: Mapped[str]
     opened: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    changed_settings: Mapped[dict[str, Any]]
 
 
 class QueuedRow(Base):
@@ -206,6 +207,44 @@ class AnswerRow(Base):
     queued_case: Mapped[int] = mapped_column(ForeignKey("queued_cases.id"), primary_key=True)
     reader: Mapped[str] = mapped_column(primary_key=True)
     event: Mapped[int] = mapped_column(ForeignKey("feedback_events.id"))
+
+
+class InsightRow(Base):
+    """See `imil.store.records.InsightRecord`. At most one row of a round isn't discarded."""
+
+    __tablename__ = "insights"
+    __table_args__ = (
+        ForeignKeyConstraint(["run", "round"], ["rounds.run", "rounds.round"]),
+        Index(None, "run", "round"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int]
+    round: Mapped[int]
+    feedback: Mapped[str]
+    file_sha256: Mapped[str] = mapped_column(String(64))
+    summary: Mapped[dict[str, Any]]
+    seconds: Mapped[float]
+    time: Mapped[datetime]
+    discarded: Mapped[datetime | None]
+
+
+class CorrectionRow(Base):
+    """Append-only: triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "insight_corrections"
+    __table_args__ = (UniqueConstraint("key"), Index(None, "insight"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))
+    run: Mapped[int]
+    round: Mapped[int]
+    insight: Mapped[int] = mapped_column(ForeignKey("insights.id"))
+    reader: Mapped[str]
+    action: Mapped[str] = mapped_column(String(32))
+    case_id: Mapped[str]
+    cells: Mapped[list[int]]
+    time: Mapped[datetime]
 
 
 class ScoreRow(Base):

@@ -1,7 +1,7 @@
 # ruff: noqa: A002 - `round` is what a round's number is called in every record, table and request.
 """Rounds and their queues of cases with heat maps. Who has reserved which case is in `imil.store.leases`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,59 +82,66 @@ class QueueStore:
             run.round += 1
             run.model_sha256 = model_sha256
             run.message = message
-            session.add(
-                RoundRow(
-                    run=run_id,
-                    round=run.round,
-                    epoch=epoch,
-                    model_sha256=model_sha256,
-                    queued=len(queue),
-                    needed=int(run.settings.get("readers_per_case", 1)),
-                    closed=not queue,
-                    early=False,
-                    message=message,
-                    opened=now,
-                    closed_at=None if queue else now,
-                )
+            info = RoundRow(
+                run=run_id,
+                round=run.round,
+                epoch=epoch,
+                model_sha256=model_sha256,
+                queued=len(queue),
+                needed=int(run.settings.get("readers_per_case", 1)),
+                closed=not queue,
+                early=False,
+                message=message,
+                opened=now,
+                closed_at=None if queue else now,
+                changed_settings={},
             )
-            session.flush()
-            rows = [_queued_row(case, run_id, run.round, number) for number, case in enumerate(queue, start=1)]
-            session.add_all(rows)
-            session.flush()
-            for row, case, data in zip(rows, queue, packed, strict=True):
-                height, width = case.heatmap.shape
-                session.add(HeatMapRow(queued_case=row.id, rows=height, cols=width, data=data))
+            session.add(info)
+            _add_cases(session, info, queue, packed, first=1)
             return run.round
 
-    def close_round(self, run_id: int, round: int, early: bool) -> None:
+    def extend_round(self, run_id: int, round: int, queue: Sequence[QueuedCase], message: str) -> None:
+        """Put further cases behind those of the round under review.
+
+        Args:
+            run_id: a run in state awaiting_review.
+            round: its present round.
+            queue: cases that aren't in it yet, in the order in which readers shall see them.
+            message: for the reader; it takes the place of the round's own.
+
+        Raises:
+            BadInput: if a heat map isn't one.
+            Conflict: if this round isn't the one under review, or has one of the cases already.
+        """
+        packed = [heatmaps.pack(case.heatmap) for case in queue]
+        with self._database.write() as session:
+            refuse_unless_open(locked_round(session.connection(), run_id, round), run_id, round)
+            info = session.get_one(RoundRow, (run_id, round))
+            known = set(session.scalars(select(QueuedRow.case_id).where(*_members(run_id, round))))
+            twice = next((case.case_id for case in queue if case.case_id in known), None)
+            if twice is not None:
+                raise Conflict(f"The image {twice!r} is in the queue of round {round} already.")
+            _add_cases(session, info, queue, packed, first=info.queued + 1)
+            info.queued += len(queue)
+            info.message = locked_run(session, run_id).message = message
+
+    def close_round(self, run_id: int, round: int, early: bool, settings: Mapping[str, Any] | None = None) -> None:
         """Close the round under review and move the run to training, in one transaction.
 
         Args:
             run_id: a run in state awaiting_review.
             round: its present round.
             early: the round may be closed although some cases lack answers.
+            settings: settings of the run that are other ones from now on, by name.
 
         Raises:
             NotFound: if there is no such run.
             Conflict: if this round isn't the one under review, or has open cases and ``early`` is False.
         """
         with self._database.write() as session:
-            refuse_unless_open(locked_round(session.connection(), run_id, round), run_id, round)
-            info = session.get_one(RoundRow, (run_id, round))
-            reviewed = _reviewed(session, run_id).get(round, 0)
-            if reviewed < info.queued and not early:
-                raise Conflict(
-                    f"{reviewed} of {info.queued} cases of round {round} of run {run_id} are reviewed; answer the "
-                    'others, or send "continue_early": true to go on with what is there.'
-                )
-            info.closed = True
-            info.early = reviewed < info.queued
-            info.closed_at = datetime.now(UTC)
-            members = select(QueuedRow.id).where(QueuedRow.run == run_id, QueuedRow.round == round)
-            session.execute(delete(LeaseRow).where(LeaseRow.queued_case.in_(members)))
-            run = locked_run(session, run_id)
-            run.message = ""
-            move(run, RunState.TRAINING)
+            info = answered_round(session, run_id, round, early=early)
+            shut(session, info)
+            leave_review(session, info, settings or {})
 
     def rounds(self, run_id: int) -> list[RoundInfo]:
         """All rounds of a run, the first first."""
@@ -153,6 +160,7 @@ class QueueStore:
                     message=row.message,
                     opened=row.opened,
                     closed_at=row.closed_at,
+                    changed_settings=dict(row.changed_settings),
                 )
                 for row in rows
             ]
@@ -222,9 +230,60 @@ def refuse_unless_open(info: Row[*tuple[Any, ...]], run_id: int, round: int) -> 
         raise Conflict(f"Round {round} of run {run_id} is closed: the run is {info.state} and takes no answers to it.")
 
 
+def answered_round(session: Session, run_id: int, round: int, *, early: bool) -> RoundRow:
+    """The round under review, locked, with all its answers, or ``early``; raises Conflict if it isn't."""
+    refuse_unless_open(locked_round(session.connection(), run_id, round), run_id, round)
+    info = session.get_one(RoundRow, (run_id, round))
+    reviewed = _reviewed(session, run_id).get(round, 0)
+    if reviewed < info.queued and not early:
+        raise Conflict(
+            f"{reviewed} of {info.queued} cases of round {round} of run {run_id} are reviewed; answer the "
+            'others, or send "continue_early": true to go on with what is there.'
+        )
+    return info
+
+
+def leave_review(session: Session, info: RoundRow, settings: Mapping[str, Any]) -> None:
+    """Move the run of a round under review to training, with some of its settings changed."""
+    run = locked_run(session, info.run)
+    # A round may be continued more than once, with a look at what it taught in between: the first value counts.
+    first = {name: info.changed_settings.get(name, [run.settings.get(name)])[0] for name in settings}
+    changed = {**info.changed_settings, **{name: [first[name], value] for name, value in settings.items()}}
+    info.changed_settings = {name: [old, new] for name, (old, new) in changed.items() if old != new}
+    run.settings = {**run.settings, **settings}
+    run.message = ""
+    move(run, RunState.TRAINING)
+
+
+def shut(session: Session, info: RoundRow) -> None:
+    """Close a round: it takes no more answers, and nobody holds a case of it."""
+    info.closed = True
+    info.early = _reviewed(session, info.run).get(info.round, 0) < info.queued
+    info.closed_at = datetime.now(UTC)
+    members = select(QueuedRow.id).where(*_members(info.run, info.round))
+    session.execute(delete(LeaseRow).where(LeaseRow.queued_case.in_(members)))
+
+
 def not_queued(run_id: int, round: int, case_id: str) -> NotFound:
     """The error for a case that isn't in a round's queue."""
     return NotFound(f"The image {case_id!r} isn't in the queue of round {round} of run {run_id}.")
+
+
+def _members(run_id: int, round: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return QueuedRow.run == run_id, QueuedRow.round == round
+
+
+def _add_cases(
+    session: Session, info: RoundRow, queue: Sequence[QueuedCase], packed: Sequence[bytes], *, first: int
+) -> None:
+    """Queue cases in a round from position ``first`` on, with their packed heat maps."""
+    session.flush()
+    rows = [_queued_row(case, info.run, info.round, number) for number, case in enumerate(queue, start=first)]
+    session.add_all(rows)
+    session.flush()
+    for row, case, data in zip(rows, queue, packed, strict=True):
+        height, width = case.heatmap.shape
+        session.add(HeatMapRow(queued_case=row.id, rows=height, cols=width, data=data))
 
 
 def _queued_row(case: QueuedCase, run_id: int, round: int, position: int) -> QueuedRow:

@@ -1,13 +1,15 @@
 """What goes into the store and what comes out of it: plain frozen records, independent of the database."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from imil.casefeedback import Correction
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -23,6 +25,8 @@ class RunState(StrEnum):
 
     TRAINING = "training"
     AWAITING_REVIEW = "awaiting_review"
+    AWAITING_APPROVAL = "awaiting_approval"
+    """A reader may look at what the round's answers taught, and veto any of it, before training goes on."""
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -30,7 +34,8 @@ class RunState(StrEnum):
 NEXT_STATES: dict[RunState, frozenset[RunState]] = {
     RunState.TRAINING: frozenset(RunState),
     RunState.AWAITING_REVIEW: frozenset({RunState.TRAINING}),
-    RunState.FAILED: frozenset({RunState.TRAINING}),
+    RunState.AWAITING_APPROVAL: frozenset({RunState.TRAINING, RunState.AWAITING_REVIEW}),
+    RunState.FAILED: frozenset({RunState.TRAINING, RunState.AWAITING_REVIEW}),
     RunState.COMPLETED: frozenset(),
 }
 """The state machine of a run: the states that may follow each state. Training may follow training: a resumed run."""
@@ -238,7 +243,10 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class RoundInfo:
-    """One round: ``queued`` cases, of which ``reviewed`` have all the answers they need."""
+    """One round: ``queued`` cases, of which ``reviewed`` have all the answers they need.
+
+    ``changed_settings``: by name, old and new value of the settings that were given anew when it was continued.
+    """
 
     round: int
     epoch: int
@@ -250,6 +258,53 @@ class RoundInfo:
     message: str
     opened: datetime
     closed_at: datetime | None
+    changed_settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InsightRecord:
+    """What a round's answers taught, as it's kept in the database; what was found in each image is in a file.
+
+    Attributes:
+        feedback: the setting ``feedback`` that it was made for.
+        file_sha256: of the file with all of it.
+        summary: JSON values, see `imil.findings`.
+        seconds: what finding it out took.
+        discarded: when it was thrown away, because the round was opened again; None while it holds.
+    """
+
+    id: int
+    run: int
+    round: int
+    feedback: str
+    file_sha256: str
+    summary: dict[str, Any]
+    seconds: float
+    time: datetime
+    discarded: datetime | None
+
+
+@dataclass(frozen=True)
+class InsightCorrection(Correction):
+    """A reader's word on what a round taught, as she sends it.
+
+    Attributes:
+        key: the client's own UUID for it; sent again, nothing is written.
+    """
+
+    run: int = 0
+    round: int = 0
+    reader: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class RecordedCorrection(InsightCorrection):
+    """A correction as it was recorded, of the insight with the number ``insight``. Never altered."""
+
+    id: int = 0
+    insight: int = 0
+    time: datetime = _NEVER
 
 
 @dataclass(frozen=True)

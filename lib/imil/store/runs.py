@@ -16,6 +16,9 @@ from imil.store.records import IMIL, NEXT_STATES, EpochMetrics, Run, RunState, S
 
 _METRICS = ("loss", "accuracy", "auroc", "ece", "brier")
 
+_OF_A_ROUND = frozenset({RunState.AWAITING_REVIEW, RunState.AWAITING_APPROVAL})
+"""States of a run with an open round: what leads into and out of them changes the round, too."""
+
 # Built once, because readers wait for them.
 _RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run_id"))
 _NEWEST = select(*RunRow.__table__.c).where(RunRow.kind == bindparam("which")).order_by(RunRow.id.desc()).limit(1)
@@ -113,7 +116,7 @@ class RunStore:
         expect: RunState | None = None,
         model_sha256: str = "",
     ) -> Run:
-        """Move a run to another state. Review begins and ends with `open_round` and `close_round`, not here.
+        """Move a run to another state. What opens, learns from or closes a round has methods of its own.
 
         Args:
             run_id: the run.
@@ -130,7 +133,7 @@ class RunStore:
             row = locked_run(session, run_id)
             if expect is not None and row.state != expect:
                 raise Conflict(f"Run {run_id} is {row.state}, not {expect}; look at its state before you go on.")
-            if RunState.AWAITING_REVIEW in (row.state, state):
+            if _OF_A_ROUND & {row.state, state}:
                 raise Conflict(
                     f"Run {run_id} is {row.state} and can't become {state} without a round opened or closed."
                 )

@@ -7,6 +7,7 @@ from sqlalchemy import URL
 
 from imil.store.database import Database
 from imil.store.events import EventStore
+from imil.store.insights import InsightStore
 from imil.store.leases import LeaseStore
 from imil.store.queue import QueueStore
 from imil.store.runs import RunStore
@@ -15,8 +16,8 @@ DATABASE_VARIABLE = "IMIL_DATABASE"
 """Environment variable with the database's URL, for studies that don't name one themselves."""
 
 
-class Store(RunStore, QueueStore, LeaseStore, EventStore):
-    """Runs, rounds, queues, leases and feedback of one study, in one database.
+class Store(RunStore, QueueStore, LeaseStore, EventStore, InsightStore):
+    """Runs, rounds, queues, leases, feedback and what it taught, of one study, in one database.
 
     May be used by several threads, and opened by several processes at once. Every method is one transaction.
     """
