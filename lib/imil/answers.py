@@ -55,7 +55,7 @@ def check_form(answer: Answer) -> Answer:
         raise BadInput(f"The seconds are {seconds!r}; a number from 0 to {MAX_SECONDS} (a day) is allowed.")
     if not math.isfinite(seconds):
         raise BadInput(f"The seconds are {seconds!r}; a finite number is needed.")
-    return replace(answer, reader=check_reader(answer.reader), action=action, key=_check_key(answer.key))
+    return replace(answer, reader=check_reader(answer.reader), action=action, key=check_key(answer.key))
 
 
 def check_cells(answer: Answer, mask: npt.NDArray[np.uint8] | None, grid: Grid) -> Answer:
@@ -97,7 +97,8 @@ def _check_rationale(rationale: str) -> None:
         raise BadInput(f"The rationale holds the character {bad!r}, which isn't text; leave it out.")
 
 
-def _check_key(key: str) -> str:
+def check_key(key: str) -> str:
+    """The key in its one form. Raises BadInput if it isn't a UUID."""
     try:
         return str(uuid.UUID(key))
     except (ValueError, AttributeError, TypeError):

@@ -18,8 +18,10 @@ from imil.errors import BadInput
 from imil.explain import heat_maps
 from imil.files import replacing
 from imil.outliers import Pick, folds, select
+from imil.settings import Selection
 from imil.store.records import QueuedCase
 from imil.training.engine import TrainingEngine
+from imil.training.insight import Insight
 
 FoldProgress = Callable[[int, int], None]
 """Called with the number of the fold that is being trained, from 1, and the number of folds."""
@@ -38,6 +40,8 @@ def build_queue(
     *,
     exclude: Collection[str] = (),
     out_of_fold: npt.NDArray[np.float32] | None = None,
+    count: int | None = None,
+    selection: Selection | None = None,
 ) -> Queue:
     """Pick the cases that are worth a reader's minute and compute their heat maps.
 
@@ -47,19 +51,21 @@ def build_queue(
         out_of_fold: float32 (N, classes), what models that didn't train on a case predict for it; needed for
             the selection and the fill ``out_of_fold``. Cases picked by it carry that prediction, and the engine's heat
             map for its class.
+        count: how many cases at most; None for the setting ``num_outliers``.
+        selection: instead of the settings' own, and without any fill.
 
     Returns:
-        At most ``num_outliers`` cases.
+        At most ``count`` cases.
     """
     settings, data = engine.settings, engine.train
     probabilities = engine.predict()
-    selection = select(
+    selected = select(
         data.ids,
         data.labels,
         probabilities,
-        num_outliers=settings.num_outliers,
-        selection=settings.selection,
-        fill=settings.fill,
+        num_outliers=settings.num_outliers if count is None else count,
+        selection=selection or settings.selection,
+        fill=settings.fill if selection is None else "none",
         exclude=exclude,
         out_of_fold=out_of_fold,
         seed=settings.seed + engine.epoch,  # so that random rounds differ from one another
@@ -68,9 +74,30 @@ def build_queue(
         pick.index: out_of_fold[pick.index]
         if pick.reason == "out_of_fold" and out_of_fold is not None
         else probabilities[pick.index]
-        for pick in selection.picks
+        for pick in selected.picks
     }
-    return Queue(queued_cases(engine, selection.picks, shown), selection.message)
+    return Queue(queued_cases(engine, selected.picks, shown), selected.message)
+
+
+def further_cases(
+    engine: TrainingEngine, count: int, *, exclude: Collection[str], out_of_fold: npt.NDArray[np.float32] | None = None
+) -> Queue:
+    """``count`` more cases for an open round: by the settings' selection, and where that has too few, the hardest of
+    each class in equal numbers.
+
+    The arguments are those of `build_queue`.
+    """
+    first = build_queue(engine, exclude=exclude, out_of_fold=out_of_fold, count=count)
+    missing = count - len(first.cases)
+    if not missing or engine.settings.selection == "class_balanced":
+        return Queue(first.cases, f"{len(first.cases)} cases were added: {first.message}")
+    known = {*exclude, *(case.case_id for case in first.cases)}
+    rest = build_queue(engine, exclude=known, count=missing, selection="class_balanced")
+    return Queue(
+        [*first.cases, *rest.cases],
+        f"{len(first.cases) + len(rest.cases)} cases were added, {len(rest.cases)} of them because they're the hardest "
+        "of their class.",
+    )
 
 
 def queued_cases(
@@ -116,6 +143,7 @@ def out_of_fold_probabilities(
     folder: Path,
     *,
     feedback: Mapping[str, CaseFeedback],
+    insight: Insight | None = None,
     progress: FoldProgress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Predict each training case by a model that was trained, as long as ``engine``, on the other folds only.
@@ -126,6 +154,7 @@ def out_of_fold_probabilities(
         folder: finished folds are kept here, so that a killed run goes on with the next fold. Several processes may
             ask for the same at once: each file is there whole or not at all, and all of them would write the same.
         feedback: applied to the folds' training cases as to the engine's.
+        insight: what was learnt from it, for a mode that learns.
         progress: told before each fold.
 
     Returns:
@@ -146,7 +175,8 @@ def out_of_fold_probabilities(
                 progress(fold + 1, settings.folds)
             part = TrainingEngine(settings, engine.classes, data.subset(np.flatnonzero(fold_of != fold)))
             inside = set(part.train.ids)
-            part.set_feedback({case: said for case, said in feedback.items() if case in inside}, cursor=0)
+            learnt = None if insight is None else insight.of_cases(part.train.ids)
+            part.set_feedback({case: said for case, said in feedback.items() if case in inside}, 0, learnt)
             part.fit(engine.epoch)
             predicted = part.predict(data.subset(held_out))
             with replacing(done) as file:

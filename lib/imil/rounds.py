@@ -1,97 +1,45 @@
-"""The rules of a study's runs: what may happen when, what follows, and what is asked of an answer.
+"""The rules of a study's rounds: what is asked of an answer or a correction, and what follows from it.
 
-The states and the moves between them are in `imil.store.NEXT_STATES`; here is which request makes which move:
-
-| the newest run is | start        | with continue_early | with new_run |
-|-------------------|--------------|---------------------|--------------|
-| (there is none)   | start        | refused             | start        |
-| training, killed  | resume       | refused             | start        |
-| awaiting_review   | continue, if all is reviewed | continue | start   |
-| failed            | resume       | refused             | start        |
-| completed         | refused      | refused             | start        |
-
-While a process trains on the study, every request is refused. ``without_feedback`` is about the comparison run alone:
-it starts one from the newest run that has opened a round, resumes it, or is refused when there is a completed one.
+Which requests to train are allowed when is in `imil.plans`.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imil.answers import check_cells, check_form, check_reader
+from imil import findings
+from imil.answers import check_cells, check_form, check_key, check_reader
 from imil.casefeedback import CaseFeedback
-from imil.combination import Combination, combine_answers
+from imil.combination import Combination
 from imil.errors import BadInput, Conflict
 from imil.grid import Grid
+from imil.plans import Plan, Plans, StartRequest
+from imil.roundfeedback import combinations_of, feedback_of
 from imil.runstatus import Status, shown_run, status_of
-from imil.settings import PRESETS, RunSettings, resolve
+from imil.settings import RunSettings
 from imil.store import (
-    IMIL,
-    WITHOUT_FEEDBACK,
     Action,
     Answer,
-    Event,
+    InsightCorrection,
+    InsightRecord,
     QueueEntry,
     Receipt,
     Reservation,
-    RoundInfo,
     Run,
     RunState,
     Store,
 )
+from imil.store.insights import refuse_unless_awaiting
 from imil.study import Study
-from imil.trainlock import is_held, is_held_elsewhere
+from imil.trainlock import is_held
 
 __all__ = ["CaseFeedback", "Plan", "Rounds", "StartRequest", "Status"]
 
 
 MAX_AHEAD = 20
 """Most cases that a reader may reserve beyond the one she is at."""
-
-
-@dataclass(frozen=True)
-class StartRequest:
-    """A request to train.
-
-    Attributes:
-        new_run: start afresh, whatever the newest run's state.
-        continue_early: go on although some cases of the round lack answers.
-        without_feedback: train the comparison: the same run from its first round on, without feedback.
-        settings: all settings; or single ones by name, ``preset`` among them; None for those of the run or the preset
-            ``paper``.
-    """
-
-    new_run: bool = False
-    continue_early: bool = False
-    without_feedback: bool = False
-    settings: RunSettings | Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a request leads to, see `Rounds.plan`. It holds as long as nobody else moves the run.
-
-    Attributes:
-        run_id: the run to go on with; None for ``start`` and ``without_feedback``, which make a new one.
-        state: the state that run was in; ``round`` the round to close, for ``continue``.
-        early: the round may be closed with cases unanswered.
-        parent: run to branch from at ``epoch``, for ``without_feedback``.
-        newest: the newest run of that kind there was (0: none), for a plan that makes a new one.
-    """
-
-    kind: Literal["start", "resume", "continue", "without_feedback"]
-    run_id: int | None
-    settings: RunSettings
-    state: RunState | None = None
-    round: int = 0
-    early: bool = False
-    parent: int | None = None
-    epoch: int = 0
-    newest: int = 0
 
 
 class Rounds:
@@ -107,119 +55,74 @@ class Rounds:
     # -- training ----------------------------------------------------------------------------------------------------
 
     def plan(self, request: StartRequest) -> Plan:
-        """What the request leads to now. Nothing is written.
+        """What the request leads to now, see `imil.plans.Plans.plan`. Nothing is written."""
+        return Plans(self._study).plan(request)
 
-        Raises:
-            BadInput: if flags contradict each other, a setting isn't allowed, or it differs from those of the run that
-                goes on.
-            Conflict: if the study's state doesn't allow it; the sentence says what does.
+    def begin(self, plan: Plan, *, learns: bool = False) -> Run:
+        """Make the move of a plan, in one transaction, see `imil.plans.Plans.begin`. Hold the train lock."""
+        return Plans(self._study).begin(plan, learns=learns)
+
+    def feedback(
+        self, run_id: int, up_to_round: int | None = None, *, with_open: bool = False
+    ) -> dict[str, CaseFeedback]:
+        """What training is to change, by case id, see `imil.roundfeedback.feedback_of`."""
+        return feedback_of(self._store, run_id, up_to_round, with_open=with_open)
+
+    def combinations(
+        self, run_id: int, up_to_round: int | None = None, *, with_open: bool = False
+    ) -> dict[int, Combination]:
+        """By its number, what the answers of each closed round come to, see `imil.roundfeedback.combinations_of`."""
+        return combinations_of(self._store, run_id, up_to_round, with_open=with_open)
+
+    # -- what a round taught -----------------------------------------------------------------------------------------
+
+    def insight(self) -> dict[str, Any]:
+        """What the newest run's newest round that taught something has taught, as `imil.findings.described` has it.
+
+        Empty if there is nothing.
         """
-        flags = [name for name in ("new_run", "continue_early", WITHOUT_FEEDBACK) if getattr(request, name)]
-        if len(flags) > 1:
-            raise BadInput(f"{flags[0]} and {flags[1]} contradict each other; send only one of them.")
-        if is_held_elsewhere(self._study.state_dir):
-            raise Conflict("Another process is training on this study; wait until it stops, or stop it.")
-        if request.without_feedback:
-            return self._plan_comparison(request)
         run = self._store.latest_run()
-        if request.new_run or (run is None and not request.continue_early):
-            settings = _new_settings(request.settings)
-            self._check_grid(settings)
-            return Plan("start", None, settings, newest=run.id if run else 0)
-        return self._plan_next(request, run)
+        record = None if run is None else self._store.insight(run.id)
+        return {} if run is None or record is None else self._described(run, record)
 
-    def _check_grid(self, settings: RunSettings) -> None:
-        """Raises BadInput if a training image is too small for the grid: it could be queued, but not answered."""
-        sizes = self._study.training_sizes()
-        if not sizes:
-            return
-        case, shape = min(sizes.items(), key=lambda item: min(item[1]))
-        try:
-            Grid.square(settings.grid_size, shape)
-        except BadInput as error:
-            raise BadInput(f"The training image {case!r} is too small: {error}") from None
+    def correct(self, sent: InsightCorrection) -> dict[str, Any]:
+        """Record a reader's veto or correction of what the round taught; the insight as it then stands.
 
-    def _plan_next(self, request: StartRequest, run: Run | None) -> Plan:
-        if run is None:
-            raise Conflict("There is no run yet, so there is nothing to continue; start one.")
-        if run.state is RunState.COMPLETED:
-            raise Conflict(f'Run {run.id} is completed; send "new_run": true for another.')
-        if run.state is RunState.AWAITING_REVIEW:
-            info = self._round(run)
-            if info.reviewed < info.queued and not request.continue_early:
-                raise Conflict(
-                    f"{info.reviewed} of {info.queued} cases of round {run.round} of run {run.id} are reviewed; answer "
-                    'the others, or send "continue_early": true to go on with what is there.'
-                )
-            settings = _same_settings(request.settings, run)
-            return Plan("continue", run.id, settings, run.state, run.round, early=request.continue_early)
-        if request.continue_early:
-            raise Conflict(f"Run {run.id} is {run.state}, not awaiting_review; there is no round to close early.")
-        return Plan("resume", run.id, _same_settings(request.settings, run), run.state)
-
-    def _plan_comparison(self, request: StartRequest) -> Plan:
-        runs = self._store.runs()
-        parent = next((run for run in reversed(runs) if run.kind == IMIL and run.round > 0), None)
-        if parent is None:
-            raise Conflict("No run has opened a round yet; the run without feedback branches from a run's first round.")
-        settings = _same_settings(request.settings, parent)
-        others = [run for run in runs if run.kind == WITHOUT_FEEDBACK]
-        for run in (run for run in others if run.parent == parent.id):
-            if run.state is RunState.COMPLETED:
-                raise Conflict(
-                    f"Run {run.id} is run {parent.id} without feedback, and completed; there is no need for more."
-                )
-            return Plan("resume", run.id, settings, run.state)
-        epoch = self._store.rounds(parent.id)[0].epoch
-        newest = others[-1].id if others else 0
-        return Plan("without_feedback", None, settings, parent=parent.id, epoch=epoch, newest=newest)
-
-    def begin(self, plan: Plan) -> Run:
-        """Make the move of a plan, in one transaction; the run is in state training then. Hold the train lock.
+        The same key again writes nothing.
 
         Raises:
-            Conflict: if somebody moved the run since the plan was made. Nothing is written then.
+            BadInput: if the correction can't be, see `imil.findings.checked`.
+            NotFound: if the run or image doesn't exist.
+            Conflict: if the run doesn't await approval of this round, or see `imil.store.Store.correct`.
         """
-        if plan.kind in ("start", "without_feedback"):
-            parent = None if plan.parent is None else self._store.run(plan.parent)
-            return self._store.create_run(
-                plan.settings.model_dump(mode="json"),
-                self._study.classes if parent is None else parent.classes,
-                kind=IMIL if parent is None else WITHOUT_FEEDBACK,
-                parent=plan.parent,
-                epoch=plan.epoch,
-                newest=plan.newest,
-            )
-        if plan.run_id is None:
-            raise BadInput(f"A plan to {plan.kind} needs the run to go on with.")
-        if plan.kind == "continue":
-            self._store.close_round(plan.run_id, plan.round, early=plan.early)
-            return self._store.run(plan.run_id)
-        return self._store.set_state(plan.run_id, RunState.TRAINING, expect=plan.state)
+        sent = replace(sent, reader=check_reader(sent.reader), key=check_key(sent.key))
+        if self._store.known_correction(sent) is None:
+            if sent.case_id:
+                self._study.case(sent.case_id)
+            run = self._newest(sent.run)
+            refuse_unless_awaiting(run, sent.round)
+            record = self._store.insight(run.id, sent.round)
+            if record is None:
+                raise Conflict(f"Round {sent.round} of run {run.id} has taught nothing yet that could be corrected.")
+            earlier = self._store.corrections(record.id)
+            checked = findings.checked(sent, record.summary, earlier, self._trained(record))
+            self._store.correct(replace(sent, cells=checked.cells), record.id)
+        return self.insight()
 
-    def feedback(self, run_id: int, up_to_round: int | None = None) -> dict[str, CaseFeedback]:
-        """What training is to change, by case id: the combined answers of all closed rounds up to one, itself included.
+    def _described(self, run: Run, record: InsightRecord) -> dict[str, Any]:
+        is_open = run.state is RunState.AWAITING_APPROVAL and record.round == run.round
+        corrections = self._store.corrections(record.id)
+        return findings.described(record, corrections, lambda case_id: self._trained(record)[case_id], is_open=is_open)
 
-        Where a case was queued in several rounds, the last round that says anything about it counts. A closed round
-        takes no more answers, so this never changes under a training run.
-        """
-        feedback: dict[str, CaseFeedback] = {}
-        for combination in self.combinations(run_id, up_to_round).values():
-            feedback |= combination.feedback
-        return feedback
-
-    def combinations(self, run_id: int, up_to_round: int | None = None) -> dict[int, Combination]:
-        """By its number, what the answers of each closed round come to, up to a round, itself included.
-
-        How several readers' cells are combined is the run's setting ``combine``.
-        """
-        by_round: dict[int, list[Event]] = defaultdict(list)
-        for event in self._store.effective(run_id, up_to_round, closed_only=True):
-            by_round[event.round].append(event)
-        if not by_round:
-            return {}
-        method = RunSettings(**self._store.run(run_id).settings).combine
-        return {number: combine_answers(events, method) for number, events in sorted(by_round.items())}
+    def _trained(self, record: InsightRecord) -> dict[str, str]:
+        """By id, the class that each image was trained as from then on; without those that readers excluded."""
+        labels = {case.id: case.label for case in self._study.cases if case.split == "train"}
+        for case_id, said in self.feedback(record.run, record.round, with_open=True).items():
+            if said.action == "relabel":
+                labels[case_id] = said.new_label
+            elif said.action == "exclude":
+                labels.pop(case_id, None)
+        return labels
 
     # -- review ------------------------------------------------------------------------------------------------------
 
@@ -347,35 +250,6 @@ class Rounds:
     def shown_run(self) -> Run | None:
         """The run that `status` is about, or None before the first."""
         return shown_run(self._store, is_held(self._study.state_dir))
-
-    def _round(self, run: Run) -> RoundInfo:
-        return self._store.rounds(run.id)[run.round - 1]
-
-
-def _new_settings(given: RunSettings | Mapping[str, Any] | None) -> RunSettings:
-    return given if isinstance(given, RunSettings) else resolve(**(given or {}))
-
-
-def _same_settings(given: RunSettings | Mapping[str, Any] | None, run: Run) -> RunSettings:
-    """The run's settings; raises BadInput if the request names others, because a run keeps those it began with."""
-    present = resolve(**run.settings)
-    if given is None:
-        return present
-    if not isinstance(given, RunSettings):
-        single = dict(given)
-        preset = single.pop("preset", "")
-        if preset and preset not in PRESETS:
-            resolve(preset)  # raises, with the names of the presets
-        whole = resolve(preset).model_dump() if preset else present.model_dump()
-        given = resolve(**(whole | single))
-    for name in RunSettings.model_fields:
-        old, new = getattr(present, name), getattr(given, name)
-        if old != new:
-            raise BadInput(
-                f"The setting {name} can't be {new!r}: run {run.id} began with {old!r} and keeps its settings; leave "
-                'it out to go on, or send "new_run": true for another run.'
-            )
-    return present
 
 
 def _lease_seconds(run: Run) -> float:

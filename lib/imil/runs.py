@@ -5,7 +5,8 @@
     run = advance(study, plan, progress=print)
 
 Files of a run, in ``STUDY/.imil/runs/<run>/``: ``checkpoint.pt`` after each epoch, ``round-<n>.pt`` as it was when
-round n was queued, ``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store
+round n was queued, ``round-<n>-insight.pt`` with what its answers taught (for feedback modes that learn),
+``metrics.csv`` and ``tensorboard/``. The checkpoint is what a resumed run goes on from; the store
 follows it, and is brought up to date where a kill came between the two.
 """
 
@@ -16,19 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from imil import insights
 from imil.casefeedback import CaseFeedback
-from imil.errors import Conflict, ImilError
+from imil.errors import BadInput, Conflict, ImilError, NotFound
 from imil.models import Model, load_model
-from imil.queueing import build_queue, out_of_fold_probabilities
+from imil.queueing import build_queue, further_cases, out_of_fold_probabilities
 from imil.rounds import Plan, Rounds
 from imil.settings import RunSettings
-from imil.store import EpochMetrics, Run, RunState
+from imil.store import EpochMetrics, InsightRecord, Run, RunState
 from imil.study import Study
 from imil.training import checkpoints
 from imil.training.batches import TrainingData
 from imil.training.engine import TrainingEngine
+from imil.training.insight import Insight
 from imil.training.logs import TrainingLogs
+from imil.training.modes import mode_classes
 from imil.training.results import EpochResult
 from imil.trainlock import TrainLock
 
@@ -51,7 +56,8 @@ class Progress:
     """What a run is doing now.
 
     Attributes:
-        phase: ``"reading"`` images, ``"training"``, ``"folds"``, ``"queue"``, ``"awaiting_review"`` or ``"completed"``.
+        phase: ``"reading"`` images, ``"learning"`` from the answers, ``"training"``, ``"folds"``, ``"queue"``,
+            ``"awaiting_review"``, ``"awaiting_approval"`` or ``"completed"``.
         epoch: last finished epoch of ``epochs``; ``stop`` is where this stretch of training ends.
         message: a sentence for people, may be empty.
         metrics: by split, the metrics of the epoch that has just ended.
@@ -103,24 +109,38 @@ def split_data(study: Study, image_size: int, split: str) -> TrainingData:
 
 
 def advance(study: Study, plan: Plan, progress: ProgressCallback | None = None) -> Run:
-    """Do what ``plan`` says: train until the run awaits review or is completed.
+    """Do what ``plan`` says: train until the run awaits review or approval or is completed; add cases to a round.
 
     Returns:
-        The run as it then stands.
+        The run as it then stands. It's awaiting review again, with a message, if its answers have too little to learn
+        from.
 
     Raises:
         ImilError: if the run can't go on; it's then in the state ``failed`` with that sentence, and can be resumed.
     """
+    learns = plan.kind == "continue" and learns_from_answers(plan.settings)
     with TrainLock(study.state_dir):
-        run = Rounds(study).begin(plan)
+        run = Rounds(study).begin(plan, learns=learns)
+        if plan.kind == "reopen":
+            return run
         try:
-            return _Advance(study, run, progress).until_next_stop()
+            stretch = _Advance(study, run, progress)
+            return stretch.add_cases(plan.more) if plan.kind == "more_cases" else stretch.until_next_stop()
         except Exception as error:
             reason = str(error) if isinstance(error, ImilError) else f"{type(error).__name__}: {error}"
             # What was stored before the error (an opened round, a completed run) stays as it is.
             if study.store.run(run.id).state is RunState.TRAINING:
                 study.store.set_state(run.id, RunState.FAILED, message=reason)
             raise
+
+
+def learns_from_answers(settings: RunSettings) -> bool:
+    """Whether the feedback mode finds something out about all images from a round's answers, before it's used.
+
+    Raises:
+        NotFound: if there is no such mode.
+    """
+    return any(mode.learns for mode in mode_classes(settings.feedback))
 
 
 class _Advance:
@@ -146,6 +166,11 @@ class _Advance:
             logger.warning(note)
 
     def until_next_stop(self) -> Run:
+        if self._is_being_learnt_from():
+            self._learn()
+            if self.run.state is not RunState.TRAINING:
+                self._say(str(self.run.state), message=self.run.message)
+                return self.run
         with TrainingLogs(self.path.parent, self.engine.epoch) as logs:
             while True:
                 feedback = self._apply_feedback()
@@ -163,8 +188,9 @@ class _Advance:
         """The checkpoint to go on from: the newest there is; a comparison run starts from its parent's first round."""
         if self.path.exists():
             state = checkpoints.load(self.path)
-            # A kill may have come after the checkpoint and before the store's row.
-            self._record(int(state["epoch"]), state.get("last_metrics", {}))
+            if self.run.state is RunState.TRAINING:
+                # A kill may have come after the checkpoint and before the store's row.
+                self._record(int(state["epoch"]), state.get("last_metrics", {}))
             return state
         if self.run.round:
             # Somebody deleted a damaged one. From the first epoch, feedback would come too early.
@@ -189,8 +215,57 @@ class _Advance:
                 logger.warning(combination.message)
                 self._say("training", message=combination.message)
         feedback = rounds.feedback(self.run.id)
-        self.engine.set_feedback(feedback, cursor=self.run.round)
+        self.engine.set_feedback(feedback, cursor=self.run.round, insight=self._insight())
         return feedback
+
+    # -- what a round teaches ------------------------------------------------------------------------------------------
+
+    def _is_being_learnt_from(self) -> bool:
+        """Whether the last round is open: the run is training, so its answers are being learnt from."""
+        return self.run.round > 0 and not self.store.rounds(self.run.id)[self.run.round - 1].closed
+
+    def _learn(self) -> None:
+        """Learn from the open round's answers, with the network as it was when the round was opened.
+
+        Then the run waits for approval, is training with the round closed, or is back to review.
+        """
+        self._say("learning")
+        number, feedback = self.run.round, Rounds(self.study).feedback(self.run.id, with_open=True)
+        try:
+            insight = self.engine.learn(feedback)
+        except BadInput as error:
+            self.store.reopen_round(self.run.id, number, RunState.TRAINING, str(error))
+        else:
+            if insight is None:  # not a cell was chosen
+                self.store.close_learnt_round(self.run.id, number, RunState.TRAINING)
+            else:
+                insights.keep(self.study, self.run, insight, feedback, wait=self.settings.insight == "wait")
+        self.run = self.store.run(self.run.id)
+
+    def _insight(self) -> Insight | None:
+        """What the feedback mode has learnt, with the readers' corrections; None for a mode that doesn't learn."""
+        record = self.store.insight(self.run.id) if learns_from_answers(self.settings) else None
+        if record is None:
+            return None
+        try:
+            insight = insights.read(self.study, record)
+        except NotFound:
+            insight = self._learnt_again(record)
+        return insights.corrected(self.study, record, insight)
+
+    def _learnt_again(self, record: InsightRecord) -> Insight:
+        """The insight whose file is gone: the same network learns from the same answers."""
+        logger.warning("The file with what round %d taught is gone; it's found out again.", record.round)
+        self._say("learning")
+        state = checkpoints.load(round_checkpoint_path(self.study, self.run.id, record.round))
+        engine = TrainingEngine(self.settings, self.run.classes, self.engine.train, state=state)
+        insight = engine.learn(Rounds(self.study).feedback(self.run.id, record.round))
+        if insight is None:
+            raise BadInput(
+                f"Nobody chose a cell in the rounds up to {record.round}, so there is nothing to learn from."
+            )
+        self.store.renew_insight_file(record.id, insights.write(self.study, self.run, record.round, insight))
+        return insight
 
     def _finish_epoch(self, result: EpochResult, logs: TrainingLogs) -> None:
         metrics = {split: asdict(values) for split, values in result.metrics.items()}
@@ -205,23 +280,46 @@ class _Advance:
         if rows:
             self.store.record_epoch(self.run.id, epoch, rows)
 
+    # -- rounds --------------------------------------------------------------------------------------------------------
+
+    def add_cases(self, count: int) -> Run:
+        """Put up to ``count`` further cases into the round under review, chosen by the model that opened it."""
+        number = self.run.round
+        feedback = Rounds(self.study).feedback(self.run.id)
+        queued = {entry.case_id for entry in self.store.queue(self.run.id, number)}
+        out_of_fold = self._out_of_fold(number, feedback)
+        self._say("queue", message="Choosing more cases for the reader")
+        exclude = queued | self._not_to_be_queued(feedback)
+        queue = further_cases(self.engine, count, exclude=exclude, out_of_fold=out_of_fold)
+        self.store.extend_round(self.run.id, number, queue.cases, queue.message)
+        self.run = self.store.run(self.run.id)
+        self._say("awaiting_review", message=self.run.message)
+        return self.run
+
     def _open_round(self, feedback: Mapping[str, CaseFeedback]) -> None:
         number = self.run.round + 1
-        out_of_fold = None
-        if self.settings.needs_folds:
-            out_of_fold = out_of_fold_probabilities(
-                self.engine,
-                {case.id: case.patient for case in self.study.cases},
-                self.path.parent / f"folds-{number}",
-                feedback=feedback,
-                progress=lambda fold, total: self._say("folds", message=f"Model {fold} of {total} on the other folds"),
-            )
+        out_of_fold = self._out_of_fold(number, feedback)
         self._say("queue", message="Choosing the cases for the reader")
-        exclude = set() if self.settings.requeue else self.store.queued_case_ids(self.run.id)
-        excluded_by_readers = {case for case, said in feedback.items() if said.action == "exclude"}
-        queue = build_queue(self.engine, exclude=exclude | excluded_by_readers, out_of_fold=out_of_fold)
+        queue = build_queue(self.engine, exclude=self._not_to_be_queued(feedback), out_of_fold=out_of_fold)
         checkpoints.save(round_checkpoint_path(self.study, self.run.id, number), self.engine.state_dict())
         self.store.open_round(self.run.id, self.engine.epoch, self.engine.weights_sha256(), queue.cases, queue.message)
+
+    def _out_of_fold(self, number: int, feedback: Mapping[str, CaseFeedback]) -> npt.NDArray[np.float32] | None:
+        """Predictions by models of the other folds for round ``number``, if its queue needs them."""
+        if not self.settings.needs_folds:
+            return None
+        return out_of_fold_probabilities(
+            self.engine,
+            {case.id: case.patient for case in self.study.cases},
+            self.path.parent / f"folds-{number}",
+            feedback=feedback,
+            insight=self._insight(),
+            progress=lambda fold, total: self._say("folds", message=f"Model {fold} of {total} on the other folds"),
+        )
+
+    def _not_to_be_queued(self, feedback: Mapping[str, CaseFeedback]) -> set[str]:
+        queued = set() if self.settings.requeue else self.store.queued_case_ids(self.run.id)
+        return queued | {case for case, said in feedback.items() if said.action == "exclude"}
 
     def _complete(self) -> Run:
         self.store.set_state(self.run.id, RunState.COMPLETED, model_sha256=self.engine.weights_sha256())

@@ -99,4 +99,9 @@ def _message(status: Status, run: Run) -> str:
         count = f"{status.reviewed} of {status.queued} cases of round {run.round} are reviewed"
         count += "; start training to continue." if status.reviewed == status.queued else "."
         return f"{run.message} {count}".strip()
+    if run.state is RunState.AWAITING_APPROVAL:
+        return (
+            f"See what the answers to round {run.round} taught, and veto what you don't want; then start training to "
+            "continue."
+        )
     return run.message

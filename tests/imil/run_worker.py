@@ -1,7 +1,8 @@
 """Takes steps of a study's run, each in a forked child that can be killed. Driven by test_runs.py over pipes.
 
 A line ``STUDY ACKNOWLEDGED`` on standard input forks a child for one step: if the run awaits review, every open case
-is answered, each acknowledged key being appended to the file ACKNOWLEDGED; otherwise the run is taken to its next stop.
+is answered, each acknowledged key being appended to the file ACKNOWLEDGED; if it awaits approval, a cell is vetoed;
+then the run is taken to its next stop. The second round is learnt from.
 The worker prints ``pid N`` and, when the child has ended, ``end STATUS``. Forking saves the imports: they take seconds.
 """
 
@@ -16,8 +17,9 @@ import torch
 from imil.rounds import Rounds, StartRequest
 from imil.runs import advance
 from imil.settings import resolve
-from imil.store import Action, Answer, RunState
+from imil.store import Action, Answer, InsightCorrection, RunState
 from imil.study import Study
+from tests.imil.learning_mode import NAME
 
 SETTINGS = {
     "network": "imil_small",
@@ -39,7 +41,9 @@ def step(study: Study, acknowledged: Path) -> None:
     if run is None:
         advance(study, rounds.plan(StartRequest(settings=resolve(**SETTINGS))))
         return
+    request = StartRequest()
     if run.state is RunState.AWAITING_REVIEW:
+        request = StartRequest(settings={"feedback": NAME} if run.round == 2 else None)
         while (entry := rounds.next_case("ada")) is not None:
             # The same answer to the same case, whatever was killed before: cells by the case's name.
             cell = sum(entry.case_id.encode()) % 16
@@ -52,7 +56,11 @@ def step(study: Study, acknowledged: Path) -> None:
                 file.write(key + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-    advance(study, rounds.plan(StartRequest()))
+    elif run.state is RunState.AWAITING_APPROVAL:
+        cell = next(entry["cell"] for entry in rounds.insight()["cells"] if entry["chosen"] == 0)
+        key = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{run.id}/{run.round}/veto"))
+        rounds.correct(InsightCorrection("veto", "", (cell,), run=run.id, round=run.round, reader="ada", key=key))
+    advance(study, rounds.plan(request))
 
 
 def main() -> None:

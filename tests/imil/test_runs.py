@@ -24,7 +24,7 @@ from imil.store import Action, Answer, RunState
 from imil.study import Study, create_study
 from imil.training import checkpoints
 
-WORKER = Path(__file__).with_name("run_worker.py")
+ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "network": "imil_small",
     "image_size": 32,
@@ -270,7 +270,12 @@ class Worker:
     def __init__(self):
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, "-m", "tests.imil.run_worker"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
 
     def step(self, study: Path, acknowledged: Path, kill_after: float | None = None) -> tuple[int, float]:
@@ -307,7 +312,7 @@ def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(t
     worker = Worker()
     try:
         spent, acknowledged = 0.0, tmp_path / "reference.txt"
-        for _ in range(3):  # to the first round, to the second, to the end
+        for _ in range(4):  # to the first round, to the second, to its approval, to the end
             status, seconds = worker.step(reference_folder, acknowledged)
             assert status == 0
             spent += seconds
@@ -329,7 +334,7 @@ def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(t
                 create_study(tiny_images, "csv").store.close()
         assert killed == 20
         store = Study.open(tiny_images).store
-        for _ in range(4):
+        for _ in range(5):
             run = store.latest_run()
             if run is not None and run.state is RunState.COMPLETED:
                 break
@@ -341,6 +346,7 @@ def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(t
     assert run.model_sha256 == reference.model_sha256
     keys = [event.key for event in store.events(run.id)]
     assert len(keys) == len(set(keys)) == 10
+    assert [len(store.corrections(one.id)) for one in store.insights(run.id)] == [1]
     assert set(acknowledged.read_text(encoding="utf-8").split()) <= set(keys)
     epochs = [(metrics.epoch, metrics.split) for metrics in store.epochs(run.id)]
     assert len(epochs) == len(set(epochs)) == 2 * 8

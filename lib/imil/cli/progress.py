@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 PHASES = {
     "reading": "Reading images",
+    "learning": "Learning",
     "training": "Training",
     "folds": "Training on the folds",
     "queue": "Choosing cases",
     "awaiting_review": "Awaiting review",
+    "awaiting_approval": "Awaiting approval",
     "completed": "Completed",
 }
 
@@ -43,7 +45,7 @@ class TrainingBar(_Bar):
     def __init__(self, console: Console) -> None:
         super().__init__(
             Progress(
-                TextColumn("{task.description:<16}"),
+                TextColumn("{task.description:<17}"),
                 BarColumn(bar_width=14),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[metrics]}"),

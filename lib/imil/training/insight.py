@@ -4,7 +4,7 @@ An `Insight` is what a learning feedback mode found out (see `imil.training.mode
 is done with it. A reader who looks at it may veto or correct any part: `corrected` gives what training then uses.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -70,6 +70,18 @@ class Insight:
             return np.zeros(len(self.case_ids), np.bool_)
         found: npt.NDArray[np.bool_] = self.finds.any(axis=(1, 2))
         return found
+
+    def of_cases(self, case_ids: Sequence[str]) -> "Insight":
+        """What it says about some of the cases, in that order. Raises BadInput if it's silent about one."""
+        positions = {case_id: index for index, case_id in enumerate(self.case_ids)}
+        try:
+            chosen = [positions[case_id] for case_id in case_ids]
+        except KeyError as error:
+            raise BadInput(f"What was learnt says nothing about {error}.") from None
+        parts = {
+            name: values[chosen] for name in ("finds", "scores", "find_influence") if len(values := getattr(self, name))
+        }
+        return replace(self, case_ids=tuple(case_ids), **parts)
 
     def corrected(self, corrections: Iterable[Correction]) -> "Insight":
         """With a reader's vetoes and corrections, in the order they were made.
