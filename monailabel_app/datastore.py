@@ -20,11 +20,14 @@ from imil.rounds import Rounds
 from imil.store import Event, Run
 from imil.study import Study
 from monailabel_app.answers import AnswerParams, read_answer_mask
+from monailabel_app.finds import Finds
 
 CAM = "cam"
 """Tag of a queued case's heat map."""
 ANSWER = "imil"
 """Tag of a reader's answer."""
+FIND = "find"
+"""Tag of what a round's answers made the run find in an image."""
 FIXED_IMAGES = "The images of a study are fixed; make a new study to change them."
 MAX_SERVED_FILES = 200
 """Heat maps and masks that are kept to be sent again; they can be made anew."""
@@ -39,6 +42,7 @@ class ImilDatastore(Datastore):
         self.study = study
         self.rounds = rounds
         self._files = study.state_dir / "served"
+        self._finds = Finds(study, rounds)
         self._writing = Lock()
         self.size = cache(self._size)
         self.run = cache(self._run)
@@ -141,8 +145,8 @@ class ImilDatastore(Datastore):
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         self.study.case(image_id)
-        tags = [ANSWER] if image_id in self._answers() else []
-        return dict.fromkeys([*tags, *([CAM] if self._round_of(image_id) else [])], image_id)
+        tags = {ANSWER: image_id in self._answers(), CAM: self._round_of(image_id), FIND: self._finds.has(image_id)}
+        return {tag: image_id for tag, there in tags.items() if there}
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
         return image_id if tag in self.get_labels_by_image_id(image_id) else ""
@@ -152,18 +156,21 @@ class ImilDatastore(Datastore):
         return Path(self.get_label_uri(label_id, label_tag)).read_bytes()
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """A NIfTI file in the image's geometry: the heat map (``cam``) or the last answer's mask (``imil``)."""
+        """A NIfTI file in the image's geometry: the heat map (``cam``), the last answer's mask (``imil``) or what was
+        found (``find``).
+        """
         image_path = self.study.image_path(label_id)
         _check_tag(label_tag)
-        return str(
-            self._heat_map_file(label_id, image_path) if label_tag == CAM else self._mask_file(label_id, image_path)
-        )
+        files = {CAM: self._heat_map_file, ANSWER: self._mask_file, FIND: self._find_file}
+        return str(files[label_tag](label_id, image_path))
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
         self.study.case(label_id)
         _check_tag(label_tag)
         if label_tag == ANSWER:
             return _event_info(self._answer(label_id))
+        if label_tag == FIND:
+            return self._finds.info(label_id)
         run, number = self._queued_in(label_id)
         entry = self.study.store.queue_entry(run, number, label_id)
         return {
@@ -229,6 +236,14 @@ class ImilDatastore(Datastore):
             images.write_mask(path, grid.mask(event.cells, event.misleading), image_path)
         return path
 
+    def _find_file(self, image_id: str, image_path: Path) -> Path:
+        info = self._finds.info(image_id)
+        cells = info["cells"] if info["corrected"] else "as found"
+        path = self._served_file(f"{FIND} {info['insight']} {cells} {image_id}")
+        if not path.exists():
+            images.write_mask(path, self._finds.mask(info, self.size(image_id)), image_path)
+        return path
+
     def _served_file(self, facts: str) -> Path:
         """Where the file that shows these facts is, or is to be written; the oldest make room for it."""
         path = self._files / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.nii.gz"
@@ -287,9 +302,10 @@ def write_heat_map(path: Path, heat_map: npt.NDArray[np.float32], size: tuple[in
 
 
 def _check_tag(tag: str) -> None:
-    if tag not in (CAM, ANSWER):
+    if tag not in (CAM, ANSWER, FIND):
         raise NotFound(
-            f"There is no label tag {tag!r}; the tags are {CAM!r} (heat map) and {ANSWER!r} (the last answer)."
+            f"There is no label tag {tag!r}; the tags are {CAM!r} (heat map), {ANSWER!r} (the last answer) and "
+            f"{FIND!r} (what was found)."
         )
 
 

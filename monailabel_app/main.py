@@ -26,7 +26,7 @@ from monailabel_app.infers import CamInfer, ClassifierInfer, NewestModel
 from monailabel_app.limits import MAX_UPLOAD_BYTES, MEGABYTE
 from monailabel_app.logs import move_logs
 from monailabel_app.scoring import Metrics
-from monailabel_app.strategies import ImilOutlier, ImilQueue, RandomImage
+from monailabel_app.strategies import ImilInsight, ImilOutlier, ImilQueue, RandomImage
 from monailabel_app.trainers import ClassifierTrainer
 
 UPLOAD_LIMIT = "max_upload_mb"
@@ -71,6 +71,7 @@ class ImilApp(MONAILabelApp):
         return {
             "imil_outlier": ImilOutlier(self.rounds),
             "imil_queue": ImilQueue(self.rounds),
+            "imil_insight": ImilInsight(self.rounds),
             "random": RandomImage(),
         }
 
@@ -119,6 +120,11 @@ class ImilApp(MONAILabelApp):
     def check_train_request(self, model: str, request: Mapping[str, Any]) -> None:
         """Raises what starting this training would raise; starts nothing."""
         _named(self._trainers, model, "trainer", "trainers").check(request)
+
+    def reopen_round(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Open the round again whose answers were learnt from; the run's number, round and state."""
+        reopened: dict[str, Any] = _named(self._trainers, model, "trainer", "trainers").reopen(request)
+        return reopened
 
     def check_scoring_request(self, method: str, request: Mapping[str, Any]) -> None:
         """Raises what this scoring would raise; starts nothing."""

@@ -121,10 +121,16 @@ def next_sample(strategy: str, params: dict[str, Any] | None = None) -> dict[str
 def train(
     model: str, params: dict[str, Any] | None = None, run_sync: bool = False, enqueue: bool = False
 ) -> dict[str, Any]:
-    """Start a run, go on with a stopped one, or continue after a round. Answers with MONAI Label's task."""
+    """Start a run, go on with a stopped one, or continue after a round. Answers with MONAI Label's task.
+
+    To reopen a round takes no task: it's done by the time of the answer, which says where the run stands.
+    """
     _refuse_task_options(run_sync=run_sync, enqueue=enqueue)
     request = params or {}
     app_instance().check_train_request(model, request)
+    if request.get("reopen"):
+        reopened: dict[str, Any] = app_instance().reopen_round(model, request)
+        return reopened
     _wait_for_last_process()
     _refuse_second_task("train")
     app_instance().check_train_request(model, request)

@@ -10,10 +10,12 @@ from imil.answers import check_reader
 from imil.errors import BadInput
 from imil.rounds import Rounds
 from imil.store import Event, ListedCase, QueueEntry
+from monailabel_app.corrections import correction_of
 from monailabel_app.datastore import CAM, ImilDatastore
 
-CONTRACT = 2
-"""Version of what a client may ask of the strategies here. 2: cases by name and ahead, release, `ImilQueue`."""
+CONTRACT = 3
+"""Version of what a client may ask of the strategies here. 2: cases by name and ahead, release, `ImilQueue`. 3:
+`ImilInsight`, the label ``find``, and the requests to train ``reopen`` and ``more_cases``."""
 
 
 class ImilOutlier(Strategy):
@@ -84,6 +86,25 @@ class ImilQueue(Strategy):
             "reviewed": sum(case.entry.state == "done" for case in listed),
             "cases": [describe_row(case, reader) for case in listed],
         }
+
+
+class ImilInsight(Strategy):
+    """What the newest round's answers taught, and readers' vetoes and corrections of it."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        super().__init__("What the round's answers taught, to look at, veto and correct; gives no image")
+        self._rounds = rounds
+
+    def __call__(self, request: dict[str, Any], datastore: ImilDatastore) -> dict[str, Any]:
+        """The insight as it stands, after the correction that the request may hold; empty if there is none.
+
+        Raises:
+            BadInput: if a field can't be what it is.
+            NotFound, Conflict: as `imil.rounds.Rounds.correct` says.
+        """
+        reader = check_reader(reader_of(request))
+        correction = correction_of(request, reader)
+        return self._rounds.insight() if correction is None else self._rounds.correct(correction)
 
 
 class RandomImage(Strategy):

@@ -11,6 +11,8 @@ from imil.rounds import Plan, Rounds, StartRequest
 from imil.settings import PRESETS, describe
 from imil.store import RunState
 from imil.study import Study
+from imil.training.modes import mode_classes
+from imil.trainlock import TrainLock
 from monailabel_app.history import train_stats
 
 if TYPE_CHECKING:
@@ -22,7 +24,10 @@ _FLAGS = {
     "new_run": "Start a new run even if there is one.",
     "continue_early": "Go on with the answers there are, although cases of the open round are still unanswered.",
     "without_feedback": "Train the newest run's model on from its round without feedback, for comparison.",
+    "reopen": "Take answers to the round again, instead of training on with what was learnt from it.",
 }
+MORE_CASES = "more_cases"
+"""Field of a request: how many cases to add to the open round; 0 for none."""
 _STOCK_FIELDS = frozenset({"model", "client_id", "user", "gpus", "local_rank", "multi_gpu"})
 """What MONAI Label's clients and server add to a request; it means nothing here."""
 
@@ -61,7 +66,22 @@ class ClassifierTrainer(TrainTask):
             BadInput, NotFound: if a setting is unknown or has a value that isn't allowed.
             Conflict: if the state of the study doesn't allow it now.
         """
-        return self._rounds.plan(start_request(request, self._study.folder))
+        plan = self._rounds.plan(start_request(request, self._study.folder))
+        mode_classes(plan.settings.feedback)  # refuses a mode that doesn't exist, which nobody but torch's side knows
+        return plan
+
+    def reopen(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Open the round again, if that's what the request asks for; the run's number and state.
+
+        It's done at once, in the server: no process is needed for it.
+
+        Raises:
+            BadInput, Conflict: as `check` says.
+        """
+        plan = self.check(request)
+        with TrainLock(self._study.state_dir):
+            run = self._rounds.begin(plan)
+        return {"run": run.id, "round": run.round, "state": str(run.state)}
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
         """Train to the next stop. Runs in a process of its own, which ends with one sentence if that's impossible."""
@@ -88,6 +108,7 @@ def start_request(request: Mapping[str, Any], folder: Path) -> StartRequest:
     """
     fields = {name: value for name, value in request.items() if name not in _STOCK_FIELDS}
     flags = {name: _flag(name, fields.pop(name, False)) for name in _FLAGS}
+    more = fields.pop(MORE_CASES, 0)
     preset = fields.pop("preset", "")
     if not isinstance(preset, str):
         raise BadInput(f"The field preset is {preset!r}; the presets are {', '.join(PRESETS)}.")
@@ -95,7 +116,7 @@ def start_request(request: Mapping[str, Any], folder: Path) -> StartRequest:
         fields["pretrained"] = _pretrained(fields["pretrained"], folder)
     if preset:
         fields["preset"] = preset
-    return StartRequest(settings=fields or None, **flags)
+    return StartRequest(settings=fields or None, more_cases=more, **flags)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -130,7 +151,7 @@ def _config(settings: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]
             config[name] = ",".join(str(part) for part in value)
         else:
             config[name] = value
-    return config | dict.fromkeys(_FLAGS, False)
+    return config | dict.fromkeys(_FLAGS, False) | {MORE_CASES: 0}
 
 
 def print_progress(now: "Progress") -> None:

@@ -35,6 +35,7 @@ def described(
     facts: dict[str, Any] = {
         "run": record.run,
         "round": record.round,
+        "insight": record.id,
         "feedback": record.feedback,
         "open": is_open,
         "time": record.time.isoformat(timespec="seconds"),

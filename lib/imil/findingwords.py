@@ -54,17 +54,15 @@ def _numbered(word: str, numbers: Sequence[int]) -> str:
 
 
 def _heat(heat_in: Mapping[str, Any]) -> str:
-    parts = [
-        f"{percent(heat_in[name])} in cells that readers called {name}"
-        for name in ("relevant", "misleading")
-        if heat_in[name] is not None
-    ]
-    if not parts:
+    shares = [(name, heat_in[name]) for name in ("relevant", "misleading") if heat_in[name] is not None]
+    if not shares:
         return ""
     where = (
         "In the answered image" if heat_in["images"] == 1 else f"On average over {heat_in['images']} answered images"
     )
-    return f"{where}, the model's heat lay to {joined(parts)}."
+    first = f"{percent(shares[0][1])} of the model's heat lay in cells that readers called {shares[0][0]}"
+    others = [f"{percent(share)} in those called {name}" for name, share in shares[1:]]
+    return f"{where}, {joined([first, *others])}."
 
 
 def _cells(facts: Mapping[str, Any]) -> list[str]:

@@ -41,8 +41,8 @@ def told(record, *corrections):
 
 def test_the_sentences_that_a_radiologist_reads():
     assert told(record()) == [
-        "On average over 20 answered images, the model's heat lay to 23 % in cells that readers called relevant and 41 % "
-        "in cells that readers called misleading.",
+        "On average over 20 answered images, 23 % of the model's heat lay in cells that readers called relevant and "
+        "41 % in those called misleading.",
         "38 % of class 'tb' carry something like this, 4 % of 'normal'.",
         "Without it the model's log-odds change by 1.50 on average, as much as from 50 % to 82 %, over the 4 images in "
         "which it was found.",

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("monailabel_app")
 
 def test_info_describes_everything_before_the_first_run(server: Server) -> None:
     info = server.client().info()
-    assert set(info["strategies"]) == {"imil_outlier", "imil_queue", "random"}
+    assert set(info["strategies"]) == {"imil_outlier", "imil_queue", "imil_insight", "random"}
     assert set(info["models"]) == {"classifier", "cam"}
     assert info["labels"] == ["a", "b"]
     assert info["datastore"]["total"] == 2 * IMAGES_PER_CLASS
@@ -34,6 +34,8 @@ def test_info_describes_everything_before_the_first_run(server: Server) -> None:
         "new_run",
         "continue_early",
         "without_feedback",
+        "reopen",
+        "more_cases",
         *RunSettings.model_fields,
     }
     assert trainer["config"]["preset"] == ["", "paper", "quick"]
@@ -55,7 +57,14 @@ def test_info_describes_everything_before_the_first_run(server: Server) -> None:
         ({"pretrained": ".."}, 400, ["pretrained"]),
         ({"pretrained": "missing.pt"}, 400, ["missing.pt"]),
         ({"batch_size": 0}, 400, ["batch_size", "0"]),
+        ({"feedback": "heal"}, 404, ["'heal'", "propagate"]),
+        ({"more_cases": "5"}, 400, ["more_cases", "'5'", "whole number"]),
+        ({"more_cases": -1}, 400, ["more_cases", "-1"]),
+        ({"more_cases": 5, "reopen": True}, 400, ["reopen and more_cases contradict"]),
+        ({"reopen": 1}, 400, ["reopen", "true or false"]),
         ({"continue_early": True}, 409, []),
+        ({"reopen": True}, 409, ["no run yet"]),
+        ({"more_cases": 3}, 409, ["no run yet"]),
     ],
 )
 def test_a_bad_training_request_starts_nothing(

@@ -1,7 +1,11 @@
-"""What a viewer asks of the open round: cases by name and ahead, the queue, how the run went. A server of its own."""
+"""What a viewer asks of the last round: cases by name and ahead, the queue, how the run went, what it taught. A server
+of its own.
+"""
 
 import math
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,11 +14,25 @@ import numpy as np
 import pytest
 import requests
 
+from imil import images, insights
+from imil.casefeedback import CaseFeedback
+from imil.grid import Grid
 from imil.serve import free_port
 from imil.settings import resolve
-from imil.store import EpochMetrics, QueuedCase, Run, RunState
+from imil.store import Action, Answer, EpochMetrics, QueuedCase, Run, RunState
 from imil.study import Study
-from tests.monailabel_app.server_process import SETTINGS, Server, make_study, mask_file, refused, start, stop
+from imil.training.insight import Insight
+from tests.monailabel_app.server_process import (
+    HEIGHT,
+    SETTINGS,
+    WIDTH,
+    Server,
+    make_study,
+    mask_file,
+    refused,
+    start,
+    stop,
+)
 
 QUEUED = 6
 
@@ -92,8 +110,8 @@ def test_before_the_first_run_there_is_nothing(server: Server, study: Study) -> 
 
 def test_info_names_the_contract(server: Server) -> None:
     info = server.get("/info/").json()
-    assert info["strategies"]["imil_outlier"]["run"]["contract"] == 2
-    assert set(info["strategies"]) == {"imil_outlier", "imil_queue", "random"}
+    assert info["strategies"]["imil_outlier"]["run"]["contract"] == 3
+    assert set(info["strategies"]) == {"imil_outlier", "imil_queue", "imil_insight", "random"}
     assert info["datastore"]["name"] == server.study.name
 
 
@@ -232,6 +250,120 @@ def test_a_long_history_is_thinned(server: Server, review: Run, study: Study) ->
     epochs = [entry["epoch"] for entry in server.get("/info/").json()["train_stats"]["classifier"]["history"]]
     assert (epochs[-1], epochs[-2], len(epochs)) == (1102, 1099, 368)
     store.set_state(review.id, RunState.FAILED)
+
+
+# -- what a round taught -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taught(study: Study, review: Run) -> Run:
+    """A run that waits for approval of what its round taught: two cells to swap, finds in the first four images."""
+    queue = study.store.queue(review.id, 1)
+    answer = Answer(queue[0].case_id, review.id, 1, "ann", Action.GRID, (5,), (0,), key=str(uuid.uuid4()))
+    study.store.append(answer)
+    run = study.store.start_learning(review.id, 1, early=True)
+    ids = tuple(case.id for case in study.cases if case.split == "train")
+    finds = np.zeros((len(ids), 8, 8), np.uint8)
+    finds[:4, :3, 6:] = 1
+    scores = np.linspace(0.9, 0.1, len(ids), dtype=np.float32)
+    shares = np.zeros(16, np.float32)
+    insight = Insight("mode", ids, 4, shares, shares, (3, 12), shares, finds, scores, scores, ("A note.",), 2.5)
+    feedback = {queue[0].case_id: CaseFeedback(queue[0].case_id, "grid", 4, (5,), (0,))}
+    insights.keep(study, run, insight, feedback, wait=True)
+    return study.store.run(run.id)
+
+
+def insight(server: Server, reader: str = "ann", **fields: Any) -> dict[str, Any]:
+    started = time.perf_counter()
+    response = server.post("/activelearning/imil_insight", json={"client_id": reader} | fields)
+    assert response.ok, response.text
+    assert time.perf_counter() - started < 2
+    return dict(response.json())
+
+
+def test_the_insight_is_told_and_corrected(server: Server, study: Study, taught: Run) -> None:
+    status = server.run()
+    assert (status["state"], status["reviewed"], status["training"]) == ("awaiting_approval", 1, False)
+    told = insight(server)
+    assert (told["run"], told["round"], told["open"], told["feedback"]) == (taught.id, 1, True, "mode")
+    assert (told["grid_size"], told["grid_cells_swapped"], told["notes"]) == (4, [3, 12], ["A note."])
+    assert [set(told["cells"][0]), len(told["cells"])] == [{"cell", "chosen", "misled", "heat", "influence"}, 16]
+    assert [image["cells"] for image in told["images"]] == [[3, 7]] * 4
+    assert set(told["images"][0]) == {
+        "id", "label", "queued", "score", "influence", "cells", "vetoed", "corrected",
+    }  # fmt: skip
+    trained = [case.label for case in study.cases if case.split == "train"]
+    assert told["classes"] == [
+        {"name": "a", "images": trained.count("a"), "found": 4, "share": 4 / trained.count("a")},
+        {"name": "b", "images": trained.count("b"), "found": 0, "share": 0.0},
+    ]
+    assert (
+        f"{round(400 / trained.count('a'))} % of class 'a' carry something like this, 0 % of 'b'." in told["sentences"]
+    )
+    assert [told["corrections"], told["seconds"]] == [[], 2.5]
+
+    first, second = (image["id"] for image in told["images"][:2])
+    veto = {"run": taught.id, "round": 1, "action": "veto", "cells": [3], "key": str(uuid.uuid4())}
+    now = insight(server, **veto)
+    assert (now["grid_cells_swapped"], now["grid_cells_vetoed"]) == ([12], [3])
+    assert insight(server, **veto) == insight(server) == now
+    now = insight(server, "bob", run=taught.id, round=1, action="veto", image=first)
+    now = insight(server, "bob", run=taught.id, round=1, action="correct", image=second, cells=[15])
+    assert [(image["vetoed"], image["cells"]) for image in now["images"][:2]] == [(True, [3, 7]), (False, [15])]
+    assert [(entry["reader"], entry["image"]) for entry in now["corrections"]] == [
+        ("ann", ""), ("bob", first), ("bob", second),
+    ]  # fmt: skip
+    assert [known.action for known in study.store.corrections(now["insight"])] == ["veto", "veto", "correct"]
+
+
+def test_finds_come_as_masks_in_the_images_geometry(server: Server, taught: Run, tmp_path: Any) -> None:
+    told = insight(server)
+    first, second, third = (image["id"] for image in told["images"][:3])
+    insight(server, run=taught.id, round=1, action="veto", image=first)
+    insight(server, run=taught.id, round=1, action="correct", image=second, cells=[15])
+
+    def mask(image: str) -> np.ndarray:
+        path = tmp_path / "find.nii.gz"
+        path.write_bytes(server.get("/datastore/label", params={"label": image, "tag": "find"}).content)
+        return images.read_mask(path, (HEIGHT, WIDTH))
+
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[:15, 36:] = 1  # three of eight rows, the last two of eight columns
+    np.testing.assert_array_equal(mask(third), expected)
+    np.testing.assert_array_equal(mask(first), expected)  # what was vetoed is still shown
+    np.testing.assert_array_equal(mask(second), Grid.square(4, (HEIGHT, WIDTH)).mask([15]))
+    info = server.get("/datastore/label/info", params={"label": first, "tag": "find"}).json()
+    assert (info["run"], info["vetoed"], info["cells"]) == (taught.id, True, [3, 7])
+    unfound = told["images"][0] | {"id": "b/case 00.png"}
+    refused(server.get("/datastore/label", params={"label": unfound["id"], "tag": "find"}), 404, "Nothing was found")
+    refused(server.get("/datastore/label", params={"label": first, "tag": "finds"}), 404, "'find'", "'cam'", "'imil'")
+
+
+def test_corrections_that_cannot_be_are_refused(server: Server, study: Study, taught: Run) -> None:
+    here = {"client_id": "ann", "run": taught.id, "round": 1, "action": "veto", "cells": [3]}
+
+    def wrong(status: int, *words: str, **changes: Any) -> None:
+        refused_case(server, status, *words, strategy="imil_insight", **(here | changes))
+
+    wrong(400, "client_id", client_id=" ")
+    wrong(400, "unknown field 'mood'", "run, round, action", mood="fine")
+    wrong(400, "run", run="1")
+    wrong(400, "cells", cells="3")
+    wrong(400, "'paint'", "veto, correct, restore", action="paint")
+    wrong(400, "isn't a UUID", key="1")
+    wrong(400, "cell 5 isn't swapped", cells=[5])
+    wrong(404, "nothing.png", image="nothing.png", cells=[])
+    wrong(404, "run 999", run=999)
+    wrong(409, "round 2", round=2)
+    refused_case(server, 400, "lacks 'round'", strategy="imil_insight", client_id="ann", run=1, action="veto")
+    assert insight(server)["corrections"] == []
+    refused(server.post("/train/classifier", json={"feedback": "blackout", "insight": "go_on"}), 400, "goes on with")
+    reply = server.post("/train/classifier", json={"reopen": True})
+    assert reply.json() == {"run": taught.id, "round": 1, "state": "awaiting_review"}
+    assert insight(server) == {}
+    wrong(409, "awaiting_review")
+    refused(server.post("/train/classifier", json={"reopen": True}), 409, "open for answers already")
+    assert ask(server, "bob")["run"] == taught.id
 
 
 def test_other_strategies_answer_as_before(server: Server) -> None:
