@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote_plus
@@ -15,6 +17,7 @@ from imil.readers import ReaderCase, Reading
 from imil.review import CaseMasks, Masks, OpenCase, Receipt, grey_levels
 
 STRATEGY = "imil_outlier"
+INSIGHT = "imil_insight"
 ANSWER_TAG = "imil"
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 MAX_DOWNLOAD_BYTES = 256 * 1024 * 1024
@@ -61,6 +64,37 @@ class HttpClient:
     def train(self, request: dict[str, Any]) -> None:
         """Start or continue a training; see ``POST /train/classifier``."""
         _request("POST", f"{self._url}/train/classifier", json=request)
+
+    def more_cases(self, count: int) -> None:
+        """Add cases to the open round; `info` tells ``training`` until they are there."""
+        self.train({"more_cases": count})
+
+    def reopen(self) -> None:
+        """Take answers to the round again, instead of training on with what was learnt from it."""
+        self.train({"reopen": True})
+
+    def insight(self) -> dict[str, Any]:
+        """What the newest round taught, see ``POST /activelearning/imil_insight``; empty if there is nothing."""
+        return self.next_sample(INSIGHT, {})
+
+    def veto(self, image: str = "", cells: Sequence[int] = ()) -> dict[str, Any]:
+        """Do nothing to what was found in an image, or don't swap these cells; the insight as it then stands."""
+        return self._correct("veto", image, cells)
+
+    def correct(self, image: str, cells: Sequence[int]) -> dict[str, Any]:
+        """In this image it's in these cells; the insight as it then stands."""
+        return self._correct("correct", image, cells)
+
+    def restore(self, image: str = "", cells: Sequence[int] = ()) -> dict[str, Any]:
+        """Take back what was said about an image, or these cells; the insight as it then stands."""
+        return self._correct("restore", image, cells)
+
+    def _correct(self, action: str, image: str, cells: Sequence[int]) -> dict[str, Any]:
+        known = self.insight()
+        if not known:
+            raise BadInput("The newest run has learnt nothing from a round yet, so there is nothing to correct.")
+        sent = {"run": known["run"], "round": known["round"], "action": action, "image": image, "cells": list(cells)}
+        return self.next_sample(INSIGHT, sent | {"key": str(uuid.uuid4())})
 
     def train_status(self) -> dict[str, Any]:
         """MONAI Label's own description of the training task: ``status`` and ``details``, the last lines of its log."""

@@ -4,6 +4,7 @@ It finds the image's brightest quarter wherever that is one of the quarters that
 the cells that nobody chose for black.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from imil.errors import BadInput
 from imil.grid import Grid
 from imil.training.modes import FeedbackMode, register_mode
 
-NAME = "test_unchosen"
+NAME, TOLERANT = "test_unchosen", "test_hardly_chosen"
 SIDE = 8
 
 
@@ -22,6 +23,7 @@ class Unchosen(FeedbackMode):
     """See the module."""
 
     learns = True
+    tolerance = 0.0
 
     def __init__(self, view, settings, insight=None) -> None:
         super().__init__(view, settings, insight)
@@ -32,8 +34,8 @@ class Unchosen(FeedbackMode):
     @classmethod
     def learn(cls, view, network, settings, seed) -> dict[str, Any]:
         size = next(iter(view.cases.values())).grid_size
-        chosen = {cell for case in view.cases.values() for cell in case.cells}
-        cells = tuple(cell for cell in range(size * size) if cell not in chosen)
+        chosen = Counter(cell for case in view.cases.values() for cell in case.cells)
+        cells = tuple(cell for cell in range(size * size) if chosen[cell] <= cls.tolerance * len(view.cases))
         if not cells:
             raise BadInput("Every cell was chosen by somebody; ask for more cases.")
         random = np.random.default_rng(seed)
@@ -62,3 +64,10 @@ class Unchosen(FeedbackMode):
         noise = torch.from_numpy(random.random(draws.images.shape, np.float32))
         draws.images = torch.where(found > 0, noise, draws.images)
         return draws
+
+
+@register_mode(TOLERANT)
+class HardlyChosen(Unchosen):
+    """Swaps what at most two thirds of the images' readers chose."""
+
+    tolerance = 0.67

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from imil import insights
 from imil.cli import app
 from imil.errors import BadInput, Conflict
 from imil.images import read_image
@@ -19,6 +20,7 @@ from imil.serve import free_port, server_command
 from imil.settings import resolve
 from imil.store import Action, QueuedCase
 from imil.study import Study, create_study
+from imil.training.insight import Insight
 from tests.conftest import write_tiny_images
 from tests.monailabel_app.server_process import Server, start, stop
 
@@ -153,6 +155,29 @@ def test_a_folders_own_cases_come_with_the_masks_that_the_manifest_names(study):
     np.testing.assert_array_equal(case.misleading_mask, study.misleading_mask(entry.case_id))
     assert (case.lesion_mask is None) == (study.lesion_mask(entry.case_id) is None)
     assert int(case.misleading_mask.sum()) == 25
+
+
+def test_scripts_see_and_correct_what_a_round_taught(server, study):
+    """The last test of this server: its round is over then."""
+    client = HttpClient(server.url, "script")
+    assert client.insight() == {}
+    with pytest.raises(BadInput, match="nothing to correct"):
+        client.veto(cells=[0])
+    run = study.store.start_learning(1, 1, early=True)
+    ids = tuple(case.id for case in study.cases if case.split == "train")
+    shares = np.zeros(16, np.float32)
+    finds = np.ones((len(ids), 4, 4), np.uint8)
+    insights.keep(study, run, Insight("mode", ids, 4, shares, shares, (0, 1), finds=finds), {}, wait=True)
+    told = client.insight()
+    assert [len(told["images"]), told["images"][0]["score"], told["heat_in"]["images"]] == [len(ids), None, 0]
+    assert client.veto(cells=[0])["grid_cells_vetoed"] == [0]
+    assert client.restore(cells=[0])["grid_cells_vetoed"] == []
+    assert client.veto(ids[0])["images"][0]["vetoed"]
+    assert client.correct(ids[1], [3])["images"][1]["cells"] == [3]
+    with pytest.raises(Conflict, match="no round to add cases to"):
+        client.more_cases(2)
+    client.reopen()
+    assert (client.insight(), study.store.run(1).state) == ({}, "awaiting_review")
 
 
 def test_no_server_and_another_server_are_told_apart():

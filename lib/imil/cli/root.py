@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import imil
-from imil.cli import demo, experiment, export, phantom, report, review, serve, slicermodule, study, train
+from imil.cli import demo, experiment, export, insight, phantom, report, review, serve, slicermodule, study, train
 from imil.cli.errors import told_in_a_sentence
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for _command in (
     slicermodule.slicer_module,
     train.train,
     review.review,
+    insight.insight,
     report.report,
     export.export,
 ):

@@ -26,35 +26,35 @@ def train(
         bool,
         typer.Option("--without-feedback", help="Train the comparison: from the first round to the end, no feedback."),
     ] = False,
+    reopen: Annotated[
+        bool,
+        typer.Option("--reopen", help="Take answers to the round again, instead of going on with what was learnt."),
+    ] = False,
+    more_cases: Annotated[
+        int, typer.Option("--more-cases", help="Add so many cases to the open round, and stop.", show_default=False)
+    ] = 0,
     *,
     overrides: dict[str, Any],
 ) -> None:
     """Train to the next round of feedback, or to the end. Run it again to go on where it stopped."""
     # Checked first, because the imports below take seconds.
     resolve(preset, **overrides)
-    _train(study, preset, overrides, new_run, continue_early, without_feedback)
+    flags = {
+        "new_run": new_run,
+        "continue_early": continue_early,
+        "without_feedback": without_feedback,
+        "reopen": reopen,
+        "more_cases": more_cases,
+    }
+    _train(study, overrides | ({"preset": preset} if preset else {}), flags)
 
 
-def _train(
-    folder: Path,
-    preset: str,
-    overrides: dict[str, Any],
-    new_run: bool,
-    continue_early: bool,
-    without_feedback: bool,
-) -> None:
+def _train(folder: Path, settings: dict[str, Any], flags: dict[str, Any]) -> None:
     from imil.rounds import Rounds, StartRequest
     from imil.study import Study
 
     study = Study.open(folder)
-    settings = overrides | ({"preset": preset} if preset else {})
-    request = StartRequest(
-        settings=settings or None,
-        new_run=new_run,
-        continue_early=continue_early,
-        without_feedback=without_feedback,
-    )
-    plan = Rounds(study).plan(request)
+    plan = Rounds(study).plan(StartRequest(settings=settings or None, **flags))
 
     from rich.console import Console
 
@@ -71,6 +71,11 @@ def _say_what_next(folder: Path, run: "Run") -> None:
         typer.echo(run.message)
     if run.state == "awaiting_review":
         typer.echo(f"Next: imil review {folder} --reader YOUR_NAME")
+    elif run.state == "awaiting_approval":
+        typer.echo(
+            f"Next: imil insight {folder}, to see what the answers taught and to veto what you don't want; then "
+            f"imil train {folder}"
+        )
     elif run.kind == "imil":
         typer.echo(
             f"Next: imil report {folder}; for the comparison without feedback first: "

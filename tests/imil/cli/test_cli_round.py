@@ -9,8 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from imil.cli import app
-from imil.errors import Conflict
+from imil.errors import BadInput, Conflict
 from imil.study import Study
+from tests.imil.learning_mode import NAME, TOLERANT
 
 SMALL = [
     *("--network", "imil_small", "--image-size", "32", "--epochs", "3", "--imil-epochs", "1", "--num-outliers", "3"),
@@ -57,7 +58,28 @@ def test_a_whole_round(tiny_images, tmp_path):
     assert "start training to continue" in second
     assert "no case for you" in imil("review", study, "--reader", "Ben", "--simulate", "oracle")
 
-    assert "--without-feedback" in imil("train", study)
+    lacking = imil("train", study, "--feedback", NAME)
+    assert "Every cell was chosen by somebody; ask for more cases." in lacking
+    assert "Next: imil review" in lacking
+    assert f"Next: imil insight {study}" in imil("train", study, "--feedback", TOLERANT)
+    taught = imil("insight", study)
+    assert f"Run 1, round 1, feedback={TOLERANT}:" in taught
+    assert "- Made for a test." in taught
+    assert "Next: imil insight" in taught
+    found = json.loads(imil("insight", study, "--json"))
+    first, cell = found["images"][0]["id"], found["grid_cells_swapped"][0]
+    with pytest.raises(BadInput, match="A veto needs your name"):
+        imil("insight", study, "--veto", first)
+    with pytest.raises(BadInput, match="--veto-cells is 'a'"):
+        imil("insight", study, "--veto-cells", "a", "--reader", "Ada")
+    vetoed = imil("insight", study, "--veto", first, "--veto-cells", cell, "--reader", "Ada")
+    assert "Readers vetoed 1 cell and vetoed what was found in 1 image." in vetoed
+    assert "Readers vetoed 1 cell." in imil("insight", study, "--restore", first, "--reader", "Ada")
+    with pytest.raises(Conflict, match="no round to add cases to"):
+        imil("train", study, "--more-cases", 2)
+    assert "Next: imil review" in imil("train", study, "--reopen")
+    assert "Nothing was learnt" in imil("insight", study)
+    assert "--without-feedback" in imil("train", study, "--feedback", "blackout")
     assert "Next: imil report" in imil("train", study, "--without-feedback")
 
     out = tmp_path / "out" / "report.html"

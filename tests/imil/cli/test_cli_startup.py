@@ -40,7 +40,8 @@ def loaded(done):
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in ("demo", "train", "review", "serve", "phantom", "slicer-module", "study"))]
+    "command",
+    [[], *([name] for name in ("demo", "train", "review", "insight", "serve", "phantom", "slicer-module", "study"))],
 )
 def test_help_imports_nothing_heavy(command):
     done = run(*command, "--help")
