@@ -1,0 +1,221 @@
+"""`counterfactual`: what misled the model is found in all images, swapped out, and pasted as a decoy into any."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imil.errors import BadInput
+from imil.grid import Grid
+from imil.networks.modes import evaluation_mode
+from imil.settings import RunSettings
+from imil.training.draws import Draws
+from imil.training.insight import Insight
+from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
+from imil.training.modes.cutouts import Cutout, cut_out, paste
+from imil.training.modes.finder import find, train_finder
+from imil.training.modes.swapping import MEASURED, blended, least_overlapping, margins, widened, with_soft_rim
+
+THRESHOLD = 0.5
+"""How sure the finder must be of a place."""
+MARGIN = 3 / 64
+"""How far a found place is widened on all sides, as a share of the image's side."""
+IN_PLACE = 0.5
+"""How often a decoy is pasted where it was cut out, rather than anywhere."""
+EVERYWHERE = 0.95
+"""A find in more than this share of each class's images is nothing that could tell the classes apart."""
+MIN_DONORS = 10
+"""With fewer images in which nothing was found, all of them are donors."""
+OTHER_CELLS = 0.2
+"""Share of the fed-back images' unmarked cells that are cut out to teach the finder that seams mean nothing."""
+
+
+@register_mode("counterfactual")
+class Counterfactual(FeedbackMode):
+    """Every image is trained on as it might have been without what misled the model, or with it, whatever its class.
+
+    1. A finder learns from the cells that readers called misleading, and finds the like in all training images.
+    2. At each draw, what was found in an image is replaced by the same place of an image in which nothing was found.
+    3. Images without a find lose the place of another image's find, so that the edit itself tells nothing (sham edits).
+    4. With probability ``decoys``, a cut-out of what misled is then pasted into the image, at its own place or
+       anywhere; the label stays.
+    5. After the last epoch, statistics of batch normalisation are estimated anew on the un-edited images.
+
+    It's IMIL's own. It needs no registered images, and no reader's word on images that nobody looked at.
+    """
+
+    learns = True
+
+    def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
+        super().__init__(view, settings, insight)
+        assert insight is not None  # it learns
+        self._finds = insight.finds
+        self._found = np.flatnonzero(insight.found & view.kept)
+        self._donors = _donors(insight.found, view.kept)
+        self._cutouts = _misleading_cutouts(view, insight.finds)
+
+    @classmethod
+    def learn(cls, view: FeedbackView, network: nn.Module, settings: RunSettings, seed: int) -> dict[str, Any]:
+        """The finds in all training images; see `FeedbackMode.learn`."""
+        started = time.monotonic()
+        marked = [index for index, case in view.cases.items() if case.misleading]
+        if not marked:
+            raise BadInput(
+                f"No cell of the {len(view.cases)} answered images is marked as misleading, so there is nothing to "
+                "look for; mark the cells that misled the model in two or three images at least, ask for more cases, or go "
+                "on with another feedback mode."
+            )
+        misleading = [_cell_cutout(view, index, view.masks(index)[1]) for index in marked]
+        finder = train_finder(
+            network, view, [one for one in misleading if one], _other_cutouts(view, np.random.default_rng(seed)), seed
+        )
+        sureness = find(finder, view)
+        finds = _with_readers_word(view, sureness > THRESHOLD)
+        _check_finds(view, finds)
+        return {
+            "finds": finds.astype(np.uint8),
+            "scores": sureness.max(axis=(1, 2)),
+            "find_influence": find_influence(view, network, finds, seed),
+            "seconds": time.monotonic() - started,
+        }
+
+    def edit(self, draws: Draws, random: np.random.Generator) -> Draws:
+        """The batch with what was found swapped out, sham edits, and decoys."""
+        if len(self._found):
+            shams = self._found[random.integers(0, len(self._found), len(draws.index))]
+            own = self._finds[draws.index].any(axis=(1, 2))
+            places = self._finds[np.where(own, draws.index, shams)]
+            donors = least_overlapping(places.astype(bool), self._finds, self._donors, random)
+            draws.images = _swapped(self.view, draws.images, places, donors)
+        draws.images, _ = paste(draws.images, self._cutouts, self.settings.decoys, random, share_in_place=IN_PLACE)
+        return draws
+
+    def finish(self, network: nn.Module, images: Iterable[Tensor]) -> None:
+        """Estimate the statistics of batch normalisation anew, see `renormalise`."""
+        renormalise(network, images)
+
+
+def renormalise(network: nn.Module, images: Iterable[Tensor]) -> None:
+    """Set the running statistics of batch normalisation to their mean over batches of images; weights stay.
+
+    In training they come from edited images, but un-edited ones are predicted. Networks without batch normalisation
+    stay as they are.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    with torch.no_grad(), evaluation_mode(network):
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+            layer.train()
+        for batch in images:
+            network(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def find_influence(
+    view: FeedbackView, network: nn.Module, finds: npt.NDArray[np.bool_], seed: int
+) -> npt.NDArray[np.float32]:
+    """Absolute change of each image's log-odds of its label when what was found in it is swapped out, float32 (N,)."""
+    random = np.random.default_rng(seed)
+    influence = np.zeros(len(view), np.float32)
+    found = finds.any(axis=(1, 2))
+    donors = _donors(found, view.kept)
+    with_finds = np.flatnonzero(found)
+    for start in range(0, len(with_finds), MEASURED):
+        indices = with_finds[start : start + MEASURED]
+        images, labels = view.images(indices), view.labels[indices]
+        chosen = least_overlapping(finds[indices], finds.astype(np.uint8), donors, random)
+        without = _swapped(view, images, finds[indices].astype(np.uint8), chosen)
+        change = margins(network, view, without, labels) - margins(network, view, images, labels)
+        influence[indices] = change.abs().numpy()
+    return influence
+
+
+def _swapped(
+    view: FeedbackView, images: Tensor, places: npt.NDArray[np.uint8], donors: npt.NDArray[np.int64]
+) -> Tensor:
+    """The images with the found places, widened, of the donors."""
+    weights = with_soft_rim(_pixels_of(view, places))
+    return blended(images, view.images(donors), weights)
+
+
+def _pixels_of(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
+    """Found places (B, F, F) as widened masks (B, 1, S, S) of 0 and 1."""
+    coarse = torch.from_numpy(places).to(view.device, torch.float32)[:, None]
+    side = view.image_size
+    return widened(functional.interpolate(coarse, size=(side, side), mode="nearest"), round(MARGIN * side))
+
+
+def _donors(found: npt.NDArray[np.bool_], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Images that places are taken from: those in which nothing was found, if there are enough."""
+    clean = np.flatnonzero(~found & kept)
+    return clean if len(clean) >= MIN_DONORS else np.flatnonzero(kept)
+
+
+def _cell_cutout(view: FeedbackView, index: int, places: npt.NDArray[np.bool_]) -> Cutout | None:
+    image = view.images(np.array([index]))[0]
+    return cut_out(image, torch.from_numpy(places[None]).to(view.device, torch.float32))
+
+
+def _misleading_cutouts(view: FeedbackView, finds: npt.NDArray[np.uint8]) -> list[Cutout]:
+    """What was found in the images in which readers marked something misleading."""
+    cutouts = []
+    for index in view.fed_back.tolist():
+        if view.cases[index].misleading and finds[index].any():
+            places = _pixels_of(view, finds[index][None])[0, 0].cpu().numpy() > 0
+            # Not beyond the reader's own cells: what lies around may matter.
+            inside = places & view.masks(index)[1]
+            cutouts.append(_cell_cutout(view, index, inside if inside.any() else places))
+    return [one for one in cutouts if one is not None]
+
+
+def _other_cutouts(view: FeedbackView, random: np.random.Generator) -> list[Cutout]:
+    """Random cells of the fed-back images that readers called neither relevant nor misleading."""
+    cutouts = []
+    for index in view.fed_back.tolist():
+        case = view.cases[index]
+        named = {*case.cells, *case.misleading}
+        others = [cell for cell in range(case.grid_size**2) if cell not in named]
+        taken = [cell for cell, number in zip(others, random.random(len(others)), strict=True) if number < OTHER_CELLS]
+        if taken:
+            grid = Grid.square(case.grid_size, (view.image_size, view.image_size))
+            cutouts.append(_cell_cutout(view, index, grid.mask(taken) == 1))
+    return [one for one in cutouts if one is not None]
+
+
+def _with_readers_word(view: FeedbackView, finds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """In fed-back images the reader's word counts: what she marked, as finely as the finder sees it there; elsewhere
+    what was found, but not in cells that matter.
+    """
+    side = finds.shape[-1]
+    for index in view.fed_back.tolist():
+        relevant, misleading = view.masks(index, side)
+        inside = finds[index] & misleading
+        finds[index] = (inside if inside.any() else misleading) | (finds[index] & ~relevant)
+    return finds
+
+
+def _check_finds(view: FeedbackView, finds: npt.NDArray[np.bool_]) -> None:
+    found = finds.any(axis=(1, 2))
+    asked = np.isin(np.arange(len(view)), view.fed_back)
+    shares = [found[(view.labels == label) & view.kept].mean() for label in np.unique(view.labels[view.kept])]
+    if min(shares) > EVERYWHERE:
+        raise BadInput(
+            f"What was marked as misleading was found in nearly all images of each class ({min(shares):.0%} at least), "
+            "so it can't be what tells the classes apart; mark only the cells that hold it, ask for more cases, or go "
+            "on with another feedback mode."
+        )
+    if not found[~asked & view.kept].any():
+        raise BadInput(
+            "What was marked as misleading was found in none of the other images; mark it in more images, ask for more "
+            "cases, or go on with another feedback mode."
+        )

@@ -1,0 +1,71 @@
+"""Swapping parts of images between images: what `propagate` and `counterfactual` share."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from imil.networks.modes import evaluation_mode
+from imil.training.modes.base import FeedbackView
+
+RIM = 5 / 64
+"""Width of the soft rim of a swapped place, as a share of the image's side; seams would be a mark of their own."""
+TRIES = 6
+"""Donors that are drawn for each image; the one is taken that has least of the thing at the swapped place."""
+MEASURED = 256
+"""Most images that the influence of a cell is measured on."""
+
+
+def widened(places: Tensor, pixels: int) -> Tensor:
+    """Masks (B, 1, h, w) of 0 and 1, grown by so many pixels on all sides."""
+    return functional.max_pool2d(places, 2 * pixels + 1, 1, pixels) if pixels else places
+
+
+def with_soft_rim(places: Tensor) -> Tensor:
+    """Weights in [0, 1]: masks (B, 1, S, S) of 0 and 1 with a rim outside that falls off to 0."""
+    width = rim_pixels(places.shape[-1])
+    grown = widened(places, width // 2)
+    return functional.avg_pool2d(grown, width, 1, width // 2, count_include_pad=False)
+
+
+def rim_pixels(side: int) -> int:
+    """Width of the soft rim in pixels, odd and at least 3."""
+    return max(3, 2 * round(RIM * side / 2) + 1)
+
+
+def blended(images: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+    """The images with so much of the others in each pixel."""
+    return torch.lerp(images, others, weights)
+
+
+def least_overlapping(
+    places: npt.NDArray[np.bool_],
+    finds: npt.NDArray[np.uint8],
+    pool: npt.NDArray[np.int64],
+    random: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """For each image a donor in which nothing was found at the places that are swapped, if that can be had.
+
+    Args:
+        places: bool (B, F, F), what is swapped.
+        finds: uint8 (N, F, F), what was found in all images.
+        pool: the images to choose from.
+        random: draws `TRIES` of them for each image; the one with least overlap is taken.
+    """
+    candidates = pool[random.integers(0, len(pool), (len(places), TRIES))]
+    overlap = (finds[candidates].astype(bool) & places[:, None]).sum((2, 3))
+    chosen: npt.NDArray[np.int64] = candidates[np.arange(len(places)), overlap.argmin(1)]
+    return chosen
+
+
+def margins(network: nn.Module, view: FeedbackView, images: Tensor, labels: npt.NDArray[np.int64]) -> Tensor:
+    """Log-odds of each image's label, float32 (B,) on the CPU: log p / (1 - p). Images in [0, 1], not normalised."""
+    parts = []
+    with torch.inference_mode(), evaluation_mode(network):
+        for start in range(0, len(images), MEASURED):
+            logits = network(view.normalised(images[start : start + MEASURED])).float().cpu()
+            own = functional.one_hot(torch.from_numpy(labels[start : start + MEASURED]), logits.shape[1]).bool()
+            others = torch.logsumexp(logits.masked_fill(own, -torch.inf), 1)
+            parts.append(logits[own] - others)
+    return torch.cat(parts)
