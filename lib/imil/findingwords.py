@@ -53,16 +53,15 @@ def _numbered(word: str, numbers: Sequence[int]) -> str:
     return f"{word if len(numbers) == 1 else f'{word}s'} {joined(parts)}"
 
 
-def _heat(heat_in: Mapping[str, Any]) -> str:
-    shares = [(name, heat_in[name]) for name in ("relevant", "misleading") if heat_in[name] is not None]
-    if not shares:
-        return ""
-    where = (
-        "In the answered image" if heat_in["images"] == 1 else f"On average over {heat_in['images']} answered images"
-    )
-    first = f"{percent(shares[0][1])} of the model's heat lay in cells that readers called {shares[0][0]}"
-    others = [f"{percent(share)} in those called {name}" for name, share in shares[1:]]
-    return f"{where}, {joined([first, *others])}."
+def _heat(heat_in: Mapping[str, Mapping[str, Any]]) -> str:
+    what = "of the model's heat lay in"
+    parts = []
+    for name, entry in heat_in.items():
+        if entry["share"] is not None:
+            over = f"(mean over {_counted(entry['images'], 'image')})"
+            parts.append(f"{percent(entry['share'])} {what} cells that readers called {name} {over}")
+            what = "in"
+    return f"{joined(parts)}." if parts else ""
 
 
 def _cells(facts: Mapping[str, Any]) -> list[str]:

@@ -135,18 +135,16 @@ def heat_shares(
 
     Returns:
         float64 (size * size,), the mean over the queued images of the share of the heat map that lies in each cell,
-        None if all maps are empty; and over the images with cells their number ``images`` and the mean share in the
-        cells called ``relevant`` and ``misleading``, each None where no image has any.
+        None if all maps are empty; and for the cells called ``relevant`` and ``misleading`` in how many ``images``
+        there are any, and the mean ``share`` of these images' heat that lies in them, None where no image has any.
     """
     shares = dict(_shares(store, run_id, number, size))
-    heat_in: dict[str, Any] = {}
     answered = [feedback[case] for case in shares if case in feedback and feedback[case].action == "grid"]
+    heat_in: dict[str, Any] = {}
     for name in ("relevant", "misleading"):
-        cells = {said.case_id: said.cells if name == "relevant" else said.misleading for said in answered}
-        # An image without misleading cells has none of its heat there; where no image has any, there's nothing to say.
-        inside = [float(shares[case][list(chosen)].sum()) for case, chosen in cells.items()]
-        heat_in[name] = float(np.mean(inside)) if any(cells.values()) else None
-    heat_in["images"] = len(answered)
+        named = {said.case_id: said.cells if name == "relevant" else said.misleading for said in answered}
+        inside = [float(shares[case][list(cells)].sum()) for case, cells in named.items() if cells]
+        heat_in[name] = {"share": float(np.mean(inside)) if inside else None, "images": len(inside)}
     return (np.mean(list(shares.values()), axis=0) if shares else None), heat_in
 
 

@@ -28,7 +28,7 @@ def record(**changes):
         "classes": [{"name": "normal", "images": 25}, {"name": "tb", "images": 8}],
         "images": [image(f"t{number}", "tb") for number in range(3)] + [image("n0", "normal", 0.0)],
         "queued": ["t0"],
-        "heat_in": {"relevant": 0.23, "misleading": 0.41, "images": 20},
+        "heat_in": {"relevant": {"share": 0.23, "images": 20}, "misleading": {"share": 0.41, "images": 1}},
         "notes": [],
     }
     return InsightRecord(1, 1, 1, "mode", "0" * 64, summary | changes, 1.0, datetime.now(UTC), None)
@@ -41,8 +41,8 @@ def told(record, *corrections):
 
 def test_the_sentences_that_a_radiologist_reads():
     assert told(record()) == [
-        "On average over 20 answered images, 23 % of the model's heat lay in cells that readers called relevant and "
-        "41 % in those called misleading.",
+        "23 % of the model's heat lay in cells that readers called relevant (mean over 20 images) and 41 % in cells "
+        "that readers called misleading (mean over 1 image).",
         "38 % of class 'tb' carry something like this, 4 % of 'normal'.",
         "Without it the model's log-odds change by 1.50 on average, as much as from 50 % to 82 %, over the 4 images in "
         "which it was found.",
@@ -59,7 +59,7 @@ def test_the_sentences_that_a_radiologist_reads():
 
 def test_the_sentences_about_cells_that_are_swapped():
     influence = [{"cell": cell, "chosen": 0, "misled": 0, "heat": 0, "influence": 1.0 * cell} for cell in range(4)]
-    nothing = {"relevant": None, "misleading": None, "images": 0}
+    nothing = {name: {"share": None, "images": 0} for name in ("relevant", "misleading")}
     swaps = record(looks=False, images=[], cells_swapped=[0, 3], cells=influence, heat_in=nothing)
     assert told(swaps) == [
         "Swapped between all training images, so that they say nothing about the class: column 1 of row 1; column 2 of "
@@ -114,9 +114,11 @@ def test_where_heat_maps_point_and_where_readers_chose():
     feedback = {"a": CaseFeedback("a", "grid", 2, (0,), (1,)), "b": CaseFeedback("b", "grid", 2, (2, 3))}
     heat, heat_in = heat_shares(store, 1, 1, 2, feedback)
     assert heat.tolist() == [0.375, 0.125, 0, 0.5]
-    assert heat_in == {"relevant": pytest.approx((0.75 + 1) / 2), "misleading": 0.125, "images": 2}
+    assert heat_in["relevant"] == {"share": pytest.approx((0.75 + 1) / 2), "images": 2}
+    assert heat_in["misleading"] == {"share": 0.25, "images": 1}
     empty = heat_shares(SimpleNamespace(queue=lambda *_: []), 1, 1, 2, {})
-    assert empty == (None, {"relevant": None, "misleading": None, "images": 0})
+    nothing = {"share": None, "images": 0}
+    assert empty == (None, {"relevant": nothing, "misleading": nothing})
 
 
 def test_the_cells_that_a_find_touches():

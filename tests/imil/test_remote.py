@@ -169,7 +169,11 @@ def test_scripts_see_and_correct_what_a_round_taught(server, study):
     finds = np.ones((len(ids), 4, 4), np.uint8)
     insights.keep(study, run, Insight("mode", ids, 4, shares, shares, (0, 1), finds=finds), {}, wait=True)
     told = client.insight()
-    assert [len(told["images"]), told["images"][0]["score"], told["heat_in"]["images"]] == [len(ids), None, 0]
+    assert [len(told["images"]), told["images"][0]["score"], told["heat_in"]["relevant"]["images"]] == [
+        len(ids),
+        None,
+        0,
+    ]
     assert client.veto(cells=[0])["grid_cells_vetoed"] == [0]
     assert client.restore(cells=[0])["grid_cells_vetoed"] == []
     assert client.veto(ids[0])["images"][0]["vetoed"]

@@ -107,8 +107,8 @@ def test_a_run_waits_until_what_the_answers_taught_is_approved(study):
     shares = {entry["cell"]: entry for entry in insight["cells"]}
     assert [shares[5]["chosen"], shares[0]["misled"], shares[1]["chosen"]] == [1.0, 1.0, 0.0]
     assert sum(entry["heat"] for entry in insight["cells"]) == pytest.approx(1)
-    assert insight["heat_in"]["images"] == 4
-    assert 0 < insight["heat_in"]["relevant"] < 1
+    assert insight["heat_in"]["relevant"]["images"] == 4
+    assert 0 < insight["heat_in"]["relevant"]["share"] < 1
     scores = [image["score"] for image in insight["images"]]
     assert scores == sorted(scores, reverse=True)
     assert all(
@@ -371,4 +371,4 @@ def test_folds_of_a_later_round_use_what_was_learnt(answered, tmp_path):
         run = go_on(study)
     assert run.state is RunState.COMPLETED
     assert Rounds(study).insight()["round"] == (2 if study.store.queue(1, 2) else 1)
-    assert np.isfinite(Rounds(study).insight()["heat_in"]["relevant"])
+    assert np.isfinite(Rounds(study).insight()["heat_in"]["relevant"]["share"])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from imil.casefeedback import CorrectionAction
     from imil.rounds import Rounds
 
+    Sent = tuple[CorrectionAction, str, tuple[int, ...]]
+
 SHOWN_IMAGES = 20
 
 
@@ -37,12 +39,12 @@ def insight(
     reader: Annotated[str, typer.Option("--reader", help="Your name, kept with each veto.", show_default=False)] = "",
 ) -> None:
     """Show what a round's answers taught about all training images, and veto any of it before training goes on."""
-    sent: list[tuple[CorrectionAction, str, tuple[int, ...]]] = [
-        *(("veto", image, ()) for image in veto or ()),
-        *(("restore", image, ()) for image in restore or ()),
-        *([("veto", "", _cells("--veto-cells", veto_cells))] if veto_cells else []),
-        *([("restore", "", _cells("--restore-cells", restore_cells))] if restore_cells else []),
-    ]
+    sent: list[Sent] = [("veto", image, ()) for image in veto or ()]
+    sent += [("restore", image, ()) for image in restore or ()]
+    if veto_cells:
+        sent.append(("veto", "", _cells("--veto-cells", veto_cells)))
+    if restore_cells:
+        sent.append(("restore", "", _cells("--restore-cells", restore_cells)))
     if sent and not reader.strip():
         raise BadInput("A veto needs your name; give one with --reader, it's kept with each veto.")
     from imil.rounds import Rounds
@@ -66,7 +68,7 @@ def _cells(option: str, text: str) -> tuple[int, ...]:
         raise BadInput(f"{option} is {text!r}; it must be cell numbers separated by commas, e.g. 0,3.") from None
 
 
-def _correct(rounds: "Rounds", sent: "list[tuple[CorrectionAction, str, tuple[int, ...]]]", reader: str) -> None:
+def _correct(rounds: "Rounds", sent: "list[Sent]", reader: str) -> None:
     from imil.store import InsightCorrection
 
     known = rounds.insight()
@@ -132,7 +134,8 @@ def _show_images(console: "Console", found: dict[str, Any]) -> None:
         title=f"Found in {len(found['images'])} images, the surest {len(shown)} of them",
         title_justify="left",
     )
-    for heading in ("Image", "Class", "Cells", "Sure", "Change of log-odds", ""):
+    table.add_column("Image", overflow="fold")
+    for heading in ("Class", "Cells", "Sure", "Change of log-odds", ""):
         table.add_column(heading)
     for image in shown:
         notes = [name for name in ("queued", "vetoed", "corrected") if image[name]]
