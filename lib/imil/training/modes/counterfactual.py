@@ -20,6 +20,7 @@ from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.cutouts import Cutout, cut_out, paste
 from imil.training.modes.finder import find, train_finder
 from imil.training.modes.swapping import MEASURED, blended, least_overlapping, margins, widened, with_soft_rim
+from imil.training.requirements import without_misleading
 
 THRESHOLD = 0.5
 """How sure the finder must be of a place."""
@@ -64,12 +65,9 @@ class Counterfactual(FeedbackMode):
         """The finds in all training images; see `FeedbackMode.learn`."""
         started = time.monotonic()
         marked = [index for index, case in view.cases.items() if case.misleading]
-        if not marked:
-            raise BadInput(
-                f"No cell of the {len(view.cases)} answered images is marked as misleading, so there is nothing to "
-                "look for; mark the cells that misled the model in two or three images at least, ask for more cases, or go "
-                "on with another feedback mode."
-            )
+        missing = without_misleading(view.cases.values())
+        if missing is not None:
+            raise BadInput(missing)
         misleading = [_cell_cutout(view, index, view.masks(index)[1]) for index in marked]
         finder = train_finder(
             network, view, [one for one in misleading if one], _other_cutouts(view, np.random.default_rng(seed)), seed

@@ -15,9 +15,7 @@ from imil.training.draws import Draws
 from imil.training.insight import Insight
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.swapping import MEASURED, margins
-
-DURABLE = 1e-6
-"""Slack of the tolerance, for shares that aren't exact in floating point."""
+from imil.training.requirements import all_chosen, never_chosen
 
 
 @register_mode("propagate")
@@ -47,24 +45,18 @@ class Propagate(FeedbackMode):
         """The cells to swap, and how much the model depends on each cell; see `FeedbackMode.learn`."""
         started = time.monotonic()
         size = next(iter(view.cases.values())).grid_size
-        chosen = np.zeros(size * size)
-        for case in view.cases.values():
-            chosen[list(case.cells)] += 1
-        never = chosen / len(view.cases) <= settings.propagate_tolerance + DURABLE
-        if not never.any():
-            raise BadInput(
-                f"There is nothing to propagate: each of the {size * size} cells was chosen in more than "
-                f"{settings.propagate_tolerance:.0%} of {len(view.cases)} images; choose only the cells that matter, "
-                "use a finer grid or a larger propagate_tolerance, or another feedback mode."
-            )
+        never = never_chosen(view.cases.values(), settings.propagate_tolerance)
+        missing = all_chosen(view.cases.values(), settings.propagate_tolerance)
+        if missing is not None:
+            raise BadInput(missing)
         influence = cell_influence(view, network, size, seed)
-        cells = np.flatnonzero(never)
+        cells = np.array(never)
         if settings.propagate_by == "influence":
-            cells = np.flatnonzero(never & (influence > influence.mean()))
+            cells = cells[influence[cells] > influence.mean()]
             if not len(cells):
                 raise BadInput(
                     "There is nothing to propagate: the model's output hardly depends on any of the "
-                    f"{int(never.sum())} cells that no reader chose; use propagate_by=position to swap them "
+                    f"{len(never)} cells that no reader chose; use propagate_by=position to swap them "
                     "nevertheless, or another feedback mode."
                 )
         return {
