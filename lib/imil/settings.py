@@ -33,8 +33,10 @@ and those that are added by `imil.training.modes.register_mode` or `imil.trainin
 """
 EDITS = frozenset({"blackout", "randomise", "cutmix", "mixup", "cutout", "unedited"})
 """Modes that say what the unchosen cells of a fed-back image become: only one of them can be meant."""
-_OWN_TARGETS = frozenset({"cutmix", "mixup", "rrr", "cam_align"})
-"""Modes that mix labels, or point at places of an image: they can't go with images that are mixed afterwards."""
+_MIXING = frozenset({"cutmix", "mixup"})
+"""Modes that mix labels: they can't go with images that are mixed afterwards."""
+_LOOKING = frozenset({"rrr", "cam_align"})
+"""Modes that say where in an image the model isn't to look: they can't go with mixed images either."""
 
 
 def mode_names(feedback: str) -> list[str]:
@@ -212,7 +214,13 @@ class RunSettings(BaseModel):
                 f"The setting feedback={self.feedback} contradicts itself: {edits[0]} and {edits[1]} both say what "
                 "becomes of the cells that weren't chosen; name one of them"
             )
-        mixing = next((name for name in names if name in _OWN_TARGETS), None)
+        mixed, looked = ([name for name in names if name in group] for group in (_MIXING, _LOOKING))
+        if mixed and looked:
+            raise ValueError(
+                f"The setting feedback={self.feedback} contradicts itself: {mixed[0]} lets another image's label count "
+                f"outside of the chosen cells, and {looked[0]} forbids the model to look there; name one of them"
+            )
+        mixing = next((name for name in names if name in _MIXING | _LOOKING), None)
         if mixing is not None and self.augmentation in ("mixup", "cutmix"):
             raise ValueError(
                 f"The settings feedback={self.feedback} and augmentation={self.augmentation} contradict each other: "

@@ -52,6 +52,9 @@ def test_no_round_at_all_is_allowed(value):
             ["fill=out_of_fold and selection=out_of_fold contradict", "use fill=none or least_confident"],
         ),
         ({"selection": "class_balanced", "fill": "out_of_fold"}, ["selection=class_balanced contradict"]),
+        ({"feedback": "blackout+cutmix"}, ["feedback=blackout+cutmix contradicts itself", "name one of them"]),
+        ({"feedback": "mixup+rrr"}, ["feedback=mixup+rrr contradicts itself", "mixup lets", "rrr forbids"]),
+        ({"feedback": "cam_align", "augmentation": "mixup"}, ["feedback=cam_align and augmentation=mixup contradict"]),
         ({"preset": "papr"}, ["papr", "paper, quick"]),
     ],
 )
