@@ -37,10 +37,11 @@ from imil.grid import Grid
 from imil.networks.modes import evaluation_mode
 from imil.outliers import Pick, select
 from imil.readers.base import Reader, ReaderCase, Reading
-from imil.settings import Fill
+from imil.settings import Fill, mode_names
 from imil.settings import Selection as SelectionName
-from imil.training.edits import create_image_edit
+from imil.training.edits import IMAGE_EDITS, ImageEdit, create_image_edit
 from imil.training.itemfeedback import FeedbackDataset, PlainDataset
+from imil.training.modes import MODES
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class IMIL:
         num_outliers: cases queued in each round, at most.
         grid_size: cells along each side of the reader's grid.
         feedback: feedback mode, a name in `imil.training.edits.IMAGE_EDITS`; ``cutout`` draws from torch's random
-            numbers at each item.
+            numbers at each item. Modes that need other images or the loss are for `imil train` and the server.
         black: the pixel value that stands for black, in the scale of the images as the data set gives them. If it
             normalises them by ``(x - mean) / std``, that's ``(0 - mean) / std``.
         fill: ``none``, or ``least_confident`` to fill up the queue when there are too few mispredictions.
@@ -86,7 +87,7 @@ class IMIL:
         messages: a sentence for each round about how its queue was found.
 
     Raises:
-        BadInput: for values that are out of range.
+        BadInput: for values that are out of range, or a feedback mode that needs more than single images.
         NotFound: for an unknown feedback mode.
     """
 
@@ -126,7 +127,7 @@ class IMIL:
         self.history: list[HistoryEntry] = []
         self.case_feedback: dict[str, CaseFeedback] = {}
         self.messages: list[str] = []
-        self._mode = create_image_edit(feedback, black=black)
+        self._mode = _image_edit(feedback, black)
         self._fill, self._selection, self._requeue = fill, selection, requeue
         self._heatmap, self._target_layer = heatmap, target_layer
         self._keys = (image_key, label_key)
@@ -310,6 +311,17 @@ class IMIL:
                 f"The trainer's epoch_length is {engine.state.epoch_length}, but the data loader has {len(loader)} "
                 "batches, so its worker processes would outlive a round; leave epoch_length out, or use num_workers=0."
             )
+
+
+def _image_edit(feedback: str, black: float) -> ImageEdit:
+    """The edit of that name; refuses modes that need other images, the loss or the network."""
+    names = mode_names(feedback)
+    if len(names) > 1 or names[0] in MODES:
+        raise BadInput(
+            f"feedback={feedback!r} needs more than the single images that the callback changes; it takes one of "
+            f"{', '.join(sorted(IMAGE_EDITS))}, all others are for imil train and the server."
+        )
+    return create_image_edit(feedback, black=black)
 
 
 def _draws_from(loader: DataLoader[Any], dataset: FeedbackDataset) -> bool:

@@ -164,6 +164,12 @@ def test_random_squares_differ_by_epoch_and_repeat_with_the_seed(workers):
     assert len(torch.unique(holes, dim=0)) > 8  # of 12
 
 
+@pytest.mark.parametrize("feedback", ["propagate", "cutmix", "rrr", "blackout+cam_align"])
+def test_modes_that_need_more_than_one_image_are_refused(feedback):
+    with pytest.raises(BadInput, match=r"more than the single images .* takes one of blackout, cutout, unedited, all"):
+        IMIL(ScriptedReader(), imil_epochs=[1], feedback=feedback)
+
+
 def test_without_mispredictions_nobody_is_asked_and_nothing_changes():
     class Perfect(nn.Module):
         def __init__(self):

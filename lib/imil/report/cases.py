@@ -17,7 +17,7 @@ from imil.report.pictures import fit, shown_size
 from imil.settings import RunSettings
 from imil.store import Action, Event, QueueEntry, RoundInfo, Run
 from imil.study import Study
-from imil.training.edits import create_image_edit
+from imil.training.edits import IMAGE_EDITS, create_image_edit
 
 Pictures = dict[tuple[int, int], CasePictures]
 ANSWERED = (Action.GRID, Action.RELABEL, Action.EXCLUDE, Action.SKIP)
@@ -155,14 +155,20 @@ def _case_pictures(
     )
 
 
-def changed_image(feedback: str, image: FloatArray, answer: Answered) -> FloatArray:
-    """The image (rows, cols) in [0, 1] as training sees it after this answer."""
+def changed_image(feedback: str, image: FloatArray, answer: Answered) -> FloatArray | None:
+    """The image (rows, cols) in [0, 1] as training sees it after this answer.
+
+    None for modes that no one picture of this image can show: those that take parts of other images at each draw,
+    change other images as well, or add to the loss.
+    """
+    if feedback not in IMAGE_EDITS:
+        return None
     data: dict[Hashable, Any] = {
         "image": image[None],
         "cells": answer.cells,
         "misleading": answer.misleading,
         "grid_size": answer.grid_size,
-        # One draw of a mode that is random; the same each time the report is written.
+        # One draw of an edit that is random; the same each time the report is written.
         "random": np.random.default_rng(0),
     }
     changed: FloatArray = create_image_edit(feedback)(data)["image"].numpy()[0]

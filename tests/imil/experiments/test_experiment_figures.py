@@ -203,6 +203,12 @@ class TestSamples:
             expected[part] = one.image[part]
         np.testing.assert_array_equal(changed, expected)
 
+    def test_a_mode_that_no_picture_shows_is_named_instead(self, compared):
+        outcome = replace(compared, settings=compared.settings | {"feedback": "randomise"})
+        figure = mapfigures.samples_figure(outcome)
+        assert [len(axes.images) for axes in figure.axes[:4]] == [1, 1, 1, 0]
+        assert "No one picture" in texts(saved(figure)[1])
+
     def test_prediction_truth_and_reason_are_written_out(self, compared):
         one = mapfigures.chosen_samples(compared)[0].sample
         shown = texts(saved(mapfigures.samples_figure(compared))[1])

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imil.casefeedback import CaseFeedback
 from imil.grid import Grid
 from imil.outliers import Reason
 from imil.report import comparison, figures, pictures
+from imil.report.cases import changed_image
 from imil.report.html import REASONS, number
 from imil.report.model import CasePictures, Evaluation, ScoredModel
 from imil.store import EpochMetrics
@@ -148,3 +150,11 @@ class TestSentences:
     def test_figures_on_the_training_set_say_so(self):
         facts = self.facts(evaluation={"split": "train", "cases": 40, "patients": 30})
         assert "trained with" in comparison.summary_sentences(facts)[-1]
+
+
+def test_the_changed_image_is_that_of_an_image_edit_and_of_nothing_else():
+    image, answer = np.full((4, 4), 0.5, np.float32), CaseFeedback("a.png", "grid", 2, (3,), (0,))
+    assert changed_image("blackout", image, answer).tolist() == [[0, 0, 0, 0]] * 2 + [[0, 0, 0.5, 0.5]] * 2
+    assert changed_image("unedited", image, answer).tolist() == image.tolist()
+    for feedback in ("randomise", "cutmix", "rrr", "propagate", "blackout+propagate"):
+        assert changed_image(feedback, image, answer) is None

@@ -187,7 +187,11 @@ def _draw_sample(page: Page, one: Chosen, outcome: Outcome, place: tuple[float, 
     _show(axes[0], image)
     _show(axes[1], overlay(image, one.heatmap))
     draw_cells(axes[2], image, grid, sample.cells, sample.misleading)
-    _show(axes[3], changed_image(feedback, image, sample))
+    changed = changed_image(feedback, image, sample)
+    if changed is not None:
+        _show(axes[3], changed)
+    else:
+        page.text(left + 3 * (side + gap), top + 0.1, wrapped(f"No one picture shows {feedback}.", 16, 3), va="top")
     for column, title in enumerate(panels):
         page.text(left + column * (side + gap), top - 0.05, title, va="bottom", color=SOFT)
     confidence = f" ({number(sample.confidence, 2)})" if math.isfinite(sample.confidence) else ""
