@@ -205,7 +205,7 @@ def test_readme_example_runs_as_written(tmp_path: Path) -> None:
 
 def test_examples_for_contributors_and_callers_run(tmp_path: Path) -> None:
     texts = blocks(ROOT / "CONTRIBUTING.md", "python") + blocks(ROOT / "docs/how-to/use-from-python.md", "python")
-    assert len(texts) == 7
+    assert len(texts) == 8
     run_blocks(texts, tmp_path)
 
 
