@@ -13,7 +13,7 @@ from imil.experiments.catalogue import EXPERIMENTS, QUICK
 from imil.settings import PRESETS, RunSettings, resolve
 
 if TYPE_CHECKING:
-    from imil.experiments.conduct import Backend
+    from imil.experiments.schedule import Backend
 
 app = typer.Typer(
     help="Compare ways to train on a study: a table with intervals, and pictures.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from imil.errors import BadInput
 from imil.experiments.processes import TaskFailed
-from imil.experiments.trainings import Task, sentence_of
+from imil.experiments.schedule import Task, sentence_of
 
 CONNECT_SECONDS = 5.0
 

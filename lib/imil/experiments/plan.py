@@ -16,7 +16,8 @@ from imil.experiments.folder import Conditions, ExperimentFolder
 from imil.experiments.measures import EvaluationPlan, plan_evaluation
 from imil.experiments.panels import Panel, RecordedPanel
 from imil.experiments.results import NOBODY
-from imil.experiments.trainings import ArmTask, Task, Trunk
+from imil.experiments.schedule import Task
+from imil.experiments.trainings import ArmTask, Trunk
 from imil.files import sha256_of
 from imil.grid import Grid
 from imil.settings import RunSettings

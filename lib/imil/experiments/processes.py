@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from imil.errors import ImilError
-from imil.experiments.trainings import Task, sentence_of
+from imil.experiments.schedule import Task, sentence_of
 
 MEMORY_EACH = 4 * 2**30
 """Bytes of memory that each process is given room for, when their number isn't set."""

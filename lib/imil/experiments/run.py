@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imil.errors import BadInput, NotFound
 from imil.experiments.catalogue import EXPERIMENTS
-from imil.experiments.conduct import Backend, Progress, conduct
+from imil.experiments.conduct import conduct
 from imil.experiments.folder import ExperimentFolder
 from imil.experiments.live import read_live
 from imil.experiments.panels import Panel, SimulatedPanel
@@ -21,6 +21,7 @@ from imil.experiments.plan import Design, design, needs_reader
 from imil.experiments.processes import local_processes
 from imil.experiments.recordings import load_recording, newest_recorded_run
 from imil.experiments.results import NOBODY
+from imil.experiments.schedule import Backend, Progress
 from imil.settings import RunSettings
 from imil.study import Study
 

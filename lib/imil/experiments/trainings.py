@@ -5,67 +5,30 @@ at each of its IMIL epochs, and ends with a result. Both can be killed at any mo
 checkpoint with the same weights as if they had never stopped.
 """
 
-import math
 import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-import torch
 from filelock import FileLock
 
 from imil.casefeedback import CaseFeedback
 from imil.combination import combine_answers
-from imil.errors import ImilError
 from imil.experiments.arms import MAIN, Arm
 from imil.experiments.folder import write_result
 from imil.experiments.measures import EvaluationPlan, measure
 from imil.experiments.panels import Panel, PanelReply
 from imil.experiments.results import ArmResult, QueuedSample
+from imil.experiments.resuming import ResumableTraining, stop_path
 from imil.queueing import Queue, out_of_fold_probabilities
 from imil.readers.controls import opposite_cells, shuffled_cells
 from imil.runs import split_data
 from imil.settings import RunSettings
 from imil.store.records import QueuedCase
 from imil.study import Study
-from imil.training import checkpoints
-from imil.training.batches import batch_edges
-from imil.training.engine import TrainingEngine
-from imil.training.results import EpochResult
-
-SAVE_SECONDS = 20.0
-"""Training saves a checkpoint at most this often, and at every stop."""
-
-
-class Task(Protocol):
-    """Something to do in a process of its own.
-
-    Attributes:
-        key: its name; unique in the experiment.
-        needs: keys of the tasks that must be done before.
-    """
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def needs(self) -> tuple[str, ...]: ...
-    @property
-    def done(self) -> bool:
-        """Whether its files are there already."""
-        ...
-
-    def run(self, device: str, threads: int) -> None:
-        """Do it.
-
-        Args:
-            device: the torch device to train on; ``auto`` for the setting's own.
-            threads: of torch on the CPU. The same number gives the same weights.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -161,72 +124,18 @@ class ArmTask:
         )
 
 
-def stop_path(folder: Path, epoch: int) -> Path:
-    """Where a training keeps its state of one epoch."""
-    return folder / f"epoch-{epoch}.pt"
-
-
-class Training:
-    """An engine on a study, whose progress lies in a folder.
+class Training(ResumableTraining):
+    """A training on a study.
 
     Args:
         study: the study's folder.
-        settings: all settings, the seed among them.
-        folder: for checkpoints.
-        device, threads: see `Task.run`.
+        settings, folder, device, threads: see `ResumableTraining`.
     """
 
     def __init__(self, study: Path, settings: RunSettings, folder: Path, device: str, threads: int) -> None:
-        torch.set_num_threads(threads)
         self.study = Study.open(study)
-        self.settings = settings if device == "auto" else settings.model_copy(update={"device": device})
-        self.folder = folder
-        self.steps = 0
-        self._saved = time.monotonic()
-        self._data = split_data(self.study, settings.image_size, "train")
-        self.engine = TrainingEngine(self.settings, self.study.classes, self._data)
-
-    def train_to(self, epoch: int) -> None:
-        """Train up to and including ``epoch``, and keep the state at its end; take up what is there already."""
-        stop = stop_path(self.folder, epoch)
-        if stop.is_file():
-            self.go_on_from(stop)
-            return
-        progress = self.folder / "checkpoint.pt"
-        if progress.is_file():
-            state = checkpoints.load(progress)
-            if self.engine.epoch < state["epoch"] <= epoch:
-                self._take(state)
-        self.engine.fit(epoch, on_epoch=lambda result: self._finish_epoch(result, progress))
-        checkpoints.save(stop, self._state())
-
-    def go_on_from(self, path: Path) -> None:
-        """Take up a kept state."""
-        self._take(checkpoints.load(path))
-
-    def restart_with(self, **settings: Any) -> None:
-        """The same state under other settings."""
-        state = self.engine.state_dict()
-        self.settings = self.settings.model_copy(update=settings)
-        self.engine = TrainingEngine(self.settings, self.study.classes, self._data, state=state)
-
-    def forget_progress(self) -> None:
-        """Remove what only an unfinished training needs."""
-        (self.folder / "checkpoint.pt").unlink(missing_ok=True)
-
-    def _take(self, state: Mapping[str, Any]) -> None:
-        self.engine.load_state_dict(state)
-        self.steps = int(state["steps"])
-
-    def _state(self) -> dict[str, Any]:
-        return self.engine.state_dict() | {"steps": self.steps}
-
-    def _finish_epoch(self, result: EpochResult, path: Path) -> None:
-        batches = len(batch_edges(result.images, self.settings.batch_size)) - 1
-        self.steps += math.ceil(batches / self.settings.accumulate)
-        if time.monotonic() - self._saved > SAVE_SECONDS:
-            checkpoints.save(path, self._state())
-            self._saved = time.monotonic()
+        data = split_data(self.study, settings.image_size, "train")
+        super().__init__(self.study.classes, data, settings, folder, device, threads)
 
 
 class _Rounds:
@@ -346,10 +255,3 @@ def _controlled(feedback: Mapping[str, CaseFeedback], task: ArmTask) -> dict[str
         if other is not None:
             changed[case_id] = other
     return changed
-
-
-def sentence_of(error: BaseException) -> str:
-    """What went wrong, for a person."""
-    if isinstance(error, ImilError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from imil.experiments import trainings
+from imil.experiments import resuming
+from imil.experiments.schedule import Task
 
 
-def save_every_epoch(task: trainings.Task) -> None:
+def save_every_epoch(task: Task) -> None:
     """Do a task with a checkpoint after every epoch."""
-    trainings.SAVE_SECONDS = 0.0
+    resuming.SAVE_SECONDS = 0.0
     task.run("cpu", 1)
 
 

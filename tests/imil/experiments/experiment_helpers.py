@@ -13,7 +13,7 @@ from imil.experiments.folder import ExperimentFolder
 from imil.experiments.plan import Design
 from imil.experiments.results import ArmResult, Outcome
 from imil.experiments.run import Request, plan_of
-from imil.experiments.trainings import Task
+from imil.experiments.schedule import Task
 from imil.rounds import Rounds
 from imil.settings import RunSettings, resolve
 from imil.store import Action, Answer

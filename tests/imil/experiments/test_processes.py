@@ -13,12 +13,13 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from imil.experiments import trainings
 from imil.experiments.conduct import conduct
 from imil.experiments.folder import ExperimentFolder, read_result
 from imil.experiments.plan import tasks
 from imil.experiments.processes import LocalProcesses, TaskFailed, default_jobs, devices
+from imil.experiments.resuming import stop_path
 from imil.experiments.trainings import Trunk
+from imil.training import checkpoints
 from tests.imil.experiments.eager_task import Sleeps, save_every_epoch
 from tests.imil.experiments.experiment_helpers import carried_out, planned, request, same
 
@@ -147,10 +148,8 @@ def test_a_trunk_that_is_killed_and_done_again_ends_with_the_same_weights(long_t
     reference.run("cpu", 1)
     assert killed_and_done_again(trunk) > 0
     for stop in trunk.stops:
-        one, other = (trainings.checkpoints.load(trainings.stop_path(task.folder, stop)) for task in (trunk, reference))
-        assert trainings.checkpoints.weights_sha256(one["network"]) == trainings.checkpoints.weights_sha256(
-            other["network"]
-        )
+        one, other = (checkpoints.load(stop_path(task.folder, stop)) for task in (trunk, reference))
+        assert checkpoints.weights_sha256(one["network"]) == checkpoints.weights_sha256(other["network"])
         assert one["steps"] == other["steps"] == stop * 4
     assert not (trunk.folder / "checkpoint.pt").exists()
 

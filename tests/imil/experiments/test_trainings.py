@@ -5,11 +5,11 @@ import pytest
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, ImilError
-from imil.experiments import trainings
 from imil.experiments.catalogue import REPEATS
 from imil.experiments.folder import ExperimentFolder, read_result
 from imil.experiments.plan import tasks
-from imil.experiments.trainings import sentence_of
+from imil.experiments.resuming import stop_path
+from imil.experiments.schedule import sentence_of
 from imil.runs import split_data
 from imil.training.engine import TrainingEngine
 from tests.imil.experiments.experiment_helpers import carried_out, planned, request, same, settings
@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_is_named(tiny_study, tmp_path):
     folder = ExperimentFolder(tmp_path / "out")
     trunk, arm = tasks(planned(request(tiny_study, arms=("baseline",)), folder.path), folder)
     trunk.run("cpu", 1)
-    path = trainings.stop_path(trunk.folder, 2)
+    path = stop_path(trunk.folder, 2)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(BadInput, match=r"epoch-2\.pt is damaged"):
         arm.run("cpu", 1)
