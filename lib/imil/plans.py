@@ -24,9 +24,11 @@ from typing import Any, Literal
 
 from imil.errors import BadInput, Conflict
 from imil.grid import Grid
+from imil.roundfeedback import feedback_of
 from imil.settings import PRESETS, RunSettings, resolve
 from imil.store import IMIL, WITHOUT_FEEDBACK, RoundInfo, Run, RunState, Store
 from imil.study import Study
+from imil.training.requirements import shortcoming
 from imil.trainlock import is_held_elsewhere
 
 GIVEN_ANEW = (
@@ -54,7 +56,7 @@ class StartRequest:
         continue_early: go on although some cases of the round lack answers.
         without_feedback: train the comparison: the same run from its first round on, without feedback.
         reopen: take answers to the round again, instead of training on with what was learnt from it.
-        more_cases: add so many cases to the open round; 0 for none.
+        more_cases: add so many cases to the open round; 0 for none. ``selection`` may be another one for these.
         settings: all settings; or single ones by name, ``preset`` among them; None for those of the run or the preset
             ``paper``. Those in `GIVEN_ANEW` may be other ones than the run's where a round is continued.
     """
@@ -73,7 +75,8 @@ class Plan:
 
     Attributes:
         run_id: the run to go on with; None for ``start`` and ``without_feedback``, which make a new one.
-        settings: those that the run has from then on; ``changed`` has the values of those that it hadn't before.
+        settings: those that the run has from then on; ``changed`` has the values of those that it hadn't before. For
+            ``more_cases`` their ``selection`` is that of these cases only.
         state: the state that run was in; ``round`` its round, for plans that are about one.
         early: the round may be closed with cases unanswered.
         more: number of cases to add, for ``more_cases``.
@@ -204,7 +207,18 @@ class Plans:
             for name, value in settings.model_dump(mode="json").items()
             if getattr(settings, name) != getattr(present, name)
         }
+        self._check_answers(run, settings)
         return Plan("continue", run.id, settings, run.state, run.round, request.continue_early, changed)
+
+    def _check_answers(self, run: Run, settings: RunSettings) -> None:
+        """Raises Conflict if the feedback mode could make nothing of the answers there are."""
+        feedback = feedback_of(self._store, run.id, with_open=True)
+        labels = {case.id: case.label for case in self._study.cases if case.split == "train"}
+        labels |= {case_id: said.new_label for case_id, said in feedback.items() if said.action == "relabel"}
+        known = [said for said in feedback.values() if said.case_id in labels]  # others may have left the manifest
+        problem = shortcoming(known, labels, run.classes, settings)
+        if problem is not None:
+            raise Conflict(problem)
 
     def _plan_reopening(self, request: StartRequest, run: Run) -> Plan:
         info = self._round(run) if run.round else None
@@ -221,7 +235,7 @@ class Plans:
         if run.state is not RunState.AWAITING_REVIEW:
             how = '; send "reopen": true first' if run.state is RunState.AWAITING_APPROVAL else ""
             raise Conflict(f"Run {run.id} is {run.state}, not awaiting_review; there is no round to add cases to{how}.")
-        settings = _same_settings(request.settings, run)
+        settings = _same_settings(request.settings, run, may_change=("selection",))
         return Plan("more_cases", run.id, settings, run.state, run.round, more=request.more_cases)
 
     def _plan_comparison(self, request: StartRequest) -> Plan:

@@ -80,24 +80,32 @@ def build_queue(
 
 
 def further_cases(
-    engine: TrainingEngine, count: int, *, exclude: Collection[str], out_of_fold: npt.NDArray[np.float32] | None = None
+    engine: TrainingEngine,
+    count: int,
+    *,
+    exclude: Collection[str],
+    out_of_fold: npt.NDArray[np.float32] | None = None,
+    selection: Selection | None = None,
 ) -> Queue:
-    """``count`` more cases for an open round: by the settings' selection, and where that has too few, the hardest of
-    each class in equal numbers.
+    """``count`` more cases for an open round: by the selection, and where that has too few, the hardest of each class
+    in equal numbers.
 
     The arguments are those of `build_queue`.
     """
-    first = build_queue(engine, exclude=exclude, out_of_fold=out_of_fold, count=count)
+    first = build_queue(engine, exclude=exclude, out_of_fold=out_of_fold, count=count, selection=selection)
     missing = count - len(first.cases)
-    if not missing or engine.settings.selection == "class_balanced":
-        return Queue(first.cases, f"{len(first.cases)} cases were added: {first.message}")
+    if not missing or (selection or engine.settings.selection) == "class_balanced":
+        return Queue(first.cases, f"{_cases(len(first.cases))} added: {first.message}")
     known = {*exclude, *(case.case_id for case in first.cases)}
     rest = build_queue(engine, exclude=known, count=missing, selection="class_balanced")
     return Queue(
         [*first.cases, *rest.cases],
-        f"{len(first.cases) + len(rest.cases)} cases were added, {len(rest.cases)} of them because they're the hardest "
-        "of their class.",
+        f"{_cases(len(first.cases) + len(rest.cases))} added, {len(rest.cases)} of them as the hardest of their class.",
     )
+
+
+def _cases(count: int) -> str:
+    return "1 case was" if count == 1 else f"{count} cases were"
 
 
 def queued_cases(

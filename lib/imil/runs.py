@@ -25,7 +25,7 @@ from imil.errors import BadInput, Conflict, ImilError, NotFound
 from imil.models import Model, load_model
 from imil.queueing import build_queue, further_cases, out_of_fold_probabilities
 from imil.rounds import Plan, Rounds
-from imil.settings import RunSettings
+from imil.settings import RunSettings, Selection
 from imil.store import EpochMetrics, InsightRecord, Run, RunState
 from imil.study import Study
 from imil.training import checkpoints
@@ -125,7 +125,9 @@ def advance(study: Study, plan: Plan, progress: ProgressCallback | None = None) 
             return run
         try:
             stretch = _Advance(study, run, progress)
-            return stretch.add_cases(plan.more) if plan.kind == "more_cases" else stretch.until_next_stop()
+            if plan.kind == "more_cases":
+                return stretch.add_cases(plan.more, plan.settings.selection)
+            return stretch.until_next_stop()
         except Exception as error:
             reason = str(error) if isinstance(error, ImilError) else f"{type(error).__name__}: {error}"
             # What was stored before the error (an opened round, a completed run) stays as it is.
@@ -282,15 +284,16 @@ class _Advance:
 
     # -- rounds --------------------------------------------------------------------------------------------------------
 
-    def add_cases(self, count: int) -> Run:
+    def add_cases(self, count: int, selection: Selection) -> Run:
         """Put up to ``count`` further cases into the round under review, chosen by the model that opened it."""
         number = self.run.round
         feedback = Rounds(self.study).feedback(self.run.id)
         queued = {entry.case_id for entry in self.store.queue(self.run.id, number)}
-        out_of_fold = self._out_of_fold(number, feedback)
+        other = selection if selection != self.settings.selection else None
+        out_of_fold = self._out_of_fold(number, feedback, needed=other == "out_of_fold")
         self._say("queue", message="Choosing more cases for the reader")
         exclude = queued | self._not_to_be_queued(feedback)
-        queue = further_cases(self.engine, count, exclude=exclude, out_of_fold=out_of_fold)
+        queue = further_cases(self.engine, count, exclude=exclude, out_of_fold=out_of_fold, selection=other)
         self.store.extend_round(self.run.id, number, queue.cases, queue.message)
         self.run = self.store.run(self.run.id)
         self._say("awaiting_review", message=self.run.message)
@@ -304,9 +307,11 @@ class _Advance:
         checkpoints.save(round_checkpoint_path(self.study, self.run.id, number), self.engine.state_dict())
         self.store.open_round(self.run.id, self.engine.epoch, self.engine.weights_sha256(), queue.cases, queue.message)
 
-    def _out_of_fold(self, number: int, feedback: Mapping[str, CaseFeedback]) -> npt.NDArray[np.float32] | None:
-        """Predictions by models of the other folds for round ``number``, if its queue needs them."""
-        if not self.settings.needs_folds:
+    def _out_of_fold(
+        self, number: int, feedback: Mapping[str, CaseFeedback], *, needed: bool = False
+    ) -> npt.NDArray[np.float32] | None:
+        """Predictions by models of the other folds for round ``number``, if its queue needs them, or ``needed``."""
+        if not (needed or self.settings.needs_folds):
             return None
         return out_of_fold_probabilities(
             self.engine,

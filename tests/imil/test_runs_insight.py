@@ -261,7 +261,41 @@ def test_further_cases_follow_the_runs_selection_and_then_the_hardest(tmp_path):
     assert reasons[: len(first)] == ["misprediction"] * len(first)
     assert len(reasons) == len(first) + 9
     assert reasons == sorted(reasons, reverse=True), "mispredictions first, then the hardest of each class"
-    assert f"{reasons.count('class_balanced')} of them because they're the hardest of their class" in run.message
+    assert f"{reasons.count('class_balanced')} of them as the hardest of their class" in run.message
+
+
+def test_propagate_and_what_the_modes_need(study):
+    """The real modes: what the rules refuse before anything starts, and a run to its end."""
+    queue = study.store.queue(1, 1)
+    labels = {entry.case_id: entry.label for entry in queue}
+    one_class = [entry for entry in queue if entry.label == queue[0].label]
+    for entry in queue:
+        skipped = Action.GRID if entry in one_class else Action.SKIP
+        cells = (5, 6) if entry in one_class else ()
+        key = str(uuid.uuid4())
+        Rounds(study).submit(Answer(entry.case_id, 1, 1, "ada", skipped, cells, key=key, replace=True))
+    with pytest.raises(Conflict, match=r"the feedback mode propagate needs images of each class. Ask for more cases"):
+        go_on(study, settings={"feedback": "propagate"})
+    assert study.store.run(1).state is RunState.AWAITING_REVIEW
+    assert study.store.run(1).settings["feedback"] == NAME
+    run = go_on(study, more_cases=4, settings={"selection": "class_balanced"})
+    assert (run.settings["selection"], run.message[:17]) == ("highest_confidence", "4 cases were adde")
+    added = study.store.queue(1, 1)[len(queue) :]
+    assert sorted(entry.label for entry in added) == ["normal", "normal", "tb", "tb"]
+    assert {entry.case_id for entry in added}.isdisjoint(labels)
+    answer_all(study, (5, 6), ())
+    with pytest.raises(Conflict, match=r"No cell of the .* images with cells is marked as misleading"):
+        go_on(study, settings={"feedback": "counterfactual+propagate"})
+    assert go_on(study, settings={"feedback": "propagate"}).state is RunState.AWAITING_APPROVAL
+    insight = Rounds(study).insight()
+    assert insight["grid_cells_swapped"] == [cell for cell in range(16) if cell not in (5, 6)]
+    assert (insight["looks"], insight["classes"], insight["images"]) == (False, [], [])
+    assert all(entry["influence"] >= 0 for entry in insight["cells"])
+    with pytest.raises(BadInput, match="Nothing was looked for in single images"):
+        correct(study, "veto", queue[0].case_id)
+    correct(study, "veto", cells=tuple(insight["grid_cells_swapped"]))
+    assert "readers vetoed all of them" in " ".join(Rounds(study).insight()["sentences"])
+    assert go_on(study).state is RunState.COMPLETED
 
 
 def test_feedback_may_be_given_anew_when_a_round_is_continued(study, answered, tmp_path):

@@ -29,7 +29,7 @@ SETTINGS = {
     "epochs": 4,
     "imil_epochs": [2],
     "num_outliers": 12,
-    "fill": "least_confident",
+    "selection": "class_balanced",
     "grid_size": 4,
     "optimizer": "adamw",
     "batch_size": 8,

@@ -268,7 +268,8 @@ def test_the_rest_of_the_round_and_of_the_run(open_round: Server, tmp_path: Path
     run = open_round.run()
     assert run["reviewed"] == run["queued"] == SETTINGS["num_outliers"]
 
-    task = client.train_start("classifier", {})
+    mode = {"feedback": "propagate", "insight": "go_on", "propagate_tolerance": 0.5}
+    task = client.train_start("classifier", mode)
     assert task["status"] in ("SUBMITTED", "RUNNING")
     time.sleep(0.5)
     refused(open_round.post("/train/classifier", json={}), 409, "DELETE /train/")
@@ -277,6 +278,9 @@ def test_the_rest_of_the_round_and_of_the_run(open_round: Server, tmp_path: Path
     assert client.train_status()["status"] == "DONE"
     done = open_round.run()
     assert done["epoch"] == done["epochs"] == SETTINGS["epochs"]
+    taught = open_round.post("/activelearning/imil_insight", json={"client_id": "last"}).json()
+    assert (taught["feedback"], taught["open"], taught["looks"]) == ("propagate", False, False)
+    assert taught["grid_cells_swapped"]
     assert open_round.next_case("last") == {}
     stale = {"id": "a/case 00.png", "run": done["run"], "round": 1}
     refused(open_round.put_label(stale, "late"), 409)

@@ -42,8 +42,8 @@ def shortcoming(
 
 
 _MORE = (
-    "Ask for more cases (more_cases), with selection=class_balanced in the next run, or go on with another feedback "
-    "mode, such as feedback=blackout."
+    "Ask for more cases (more_cases, with selection=class_balanced), or go on with another feedback mode, such as "
+    "feedback=blackout."
 )
 
 
