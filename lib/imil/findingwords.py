@@ -8,7 +8,7 @@ from typing import Any
 
 def sentences(facts: Mapping[str, Any]) -> list[str]:
     """The insight in sentences; ``facts`` as `imil.findings.described` has them."""
-    told = [_heat(facts["heat_in"]), *_cells(facts), *_finds(facts), _corrections(facts)]
+    told = [*_finds(facts), *_cells(facts), _heat(facts["heat_in"]), _corrections(facts)]
     return [sentence for sentence in told if sentence]
 
 

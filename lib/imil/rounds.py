@@ -76,13 +76,18 @@ class Rounds:
 
     # -- what a round taught -----------------------------------------------------------------------------------------
 
-    def insight(self) -> dict[str, Any]:
-        """What the newest run's newest round that taught something has taught, as `imil.findings.described` has it.
+    def insight(self, run_id: int | None = None, round: int | None = None) -> dict[str, Any]:  # noqa: A002
+        """What a run's round has taught, as `imil.findings.described` has it; empty if there is nothing.
 
-        Empty if there is nothing.
+        Args:
+            run_id: the run; None for the newest one.
+            round: its round; None for the newest that taught something.
+
+        Raises:
+            NotFound: if there is no such run.
         """
-        run = self._store.latest_run()
-        record = None if run is None else self._store.insight(run.id)
+        run = self._store.latest_run() if run_id is None else self._store.run(run_id)
+        record = None if run is None else self._store.insight(run.id, round)
         return {} if run is None or record is None else self._described(run, record)
 
     def correct(self, sent: InsightCorrection) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def _round_facts(
         "reviewed": info.reviewed,
         "continued_early": info.early,
         "message": info.message,
+        "changed_settings": {name: {"from": old, "to": new} for name, (old, new) in info.changed_settings.items()},
         "combine": combination.method,
         "note": combination.message,
         "agreement": agreement(answers) if several else None,

@@ -17,6 +17,7 @@ from imil.models import Model, load_model
 from imil.report.cases import gather_cases
 from imil.report.comparison import difference, score, summary_sentences
 from imil.report.model import Evaluation, ModelName, ReportData, ScoredModel
+from imil.report.taught import gather_taught
 from imil.rounds import Rounds
 from imil.store import Action, EpochMetrics, Run, RunState
 from imil.study import Study
@@ -46,6 +47,10 @@ def gather(study: Study, run_id: int | None = None) -> ReportData:
         probabilities = model.predict(pixels[indices]).astype(np.float64)
         evaluation.models.append(ScoredModel(name, model.epoch, probabilities))
     rounds, pictures = gather_cases(study, run, models.get("after"), pixels)
+    found = {index: gather_taught(study, run, entry["round"]) for index, entry in enumerate(rounds)}
+    taught = {index: one for index, one in found.items() if one is not None}
+    for index, entry in enumerate(rounds):
+        entry["insight"] = taught[index].facts if index in taught else None
     curves: dict[ModelName, list[EpochMetrics]] = {"after": study.store.epochs(run.id)}
     if comparison is not None:
         curves["without_feedback"] = study.store.epochs(comparison.id)
@@ -72,7 +77,7 @@ def gather(study: Study, run_id: int | None = None) -> ReportData:
         "seconds": round(run.seconds, 1),
     }
     facts["summary"] = summary_sentences(facts)
-    return ReportData(plain_values(facts), evaluation, curves, pictures)
+    return ReportData(plain_values(facts), evaluation, curves, pictures, taught)
 
 
 def versions() -> dict[str, str | None]:

@@ -88,7 +88,7 @@ def reliability_figure(evaluation: Evaluation, model: ScoredModel) -> bytes:
         upper.set(ylabel="Share correct", title=model.title, ylim=(0, 1.02))
         lower.bar(centres, bins.count, width, color="#9aa1a9")
         lower.set(xlabel="Confidence of the prediction", ylabel="Cases", xlim=(0, 1))
-        return _save_svg(figure)
+        return save_svg(figure)
 
 
 def curve_figure(
@@ -141,10 +141,11 @@ def _svg(size: tuple[float, float], draw: Callable[[Axes], None]) -> bytes:
     with rc_context(RC):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
-        return _save_svg(figure)
+        return save_svg(figure)
 
 
-def _save_svg(figure: Figure) -> bytes:
+def save_svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()

@@ -7,8 +7,9 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from imil.report import figures, pictures
-from imil.report.model import TITLES, CasePictures, Evaluation, ReportData
+from imil.report import figures, pictures, taughtpictures
+from imil.report.model import TITLES, CasePictures, Evaluation, FloatArray, ReportData
+from imil.report.taught import Taught
 
 METRICS = (
     ("accuracy", "Accuracy", "higher is better"),
@@ -141,8 +142,47 @@ def _rounds(data: ReportData) -> list[dict[str, Any]]:
             for position, case in enumerate(facts["cases"])
             if (index, position) in data.pictures
         ]
-        rounds.append({"facts": facts, "cases": cases})
+        taught = data.taught.get(index)
+        rounds.append({"facts": facts, "cases": cases, "taught": None if taught is None else shown_taught(taught)})
     return rounds
+
+
+def render_taught(study: str, run: int, taught: Taught) -> str:
+    """What one round's answers taught, as a page of its own."""
+    page = environment("imil.report").get_template("taughtpage.html.j2")
+    return page.render(study=study, run=run, taught=shown_taught(taught))
+
+
+def shown_taught(taught: Taught) -> dict[str, Any]:
+    """What the template ``taught.html.j2`` shows of it."""
+    return {
+        "facts": taught.facts,
+        "note": taught.note,
+        "grids": data_uri(taughtpictures.grids_svg(taught.facts, taught.mean), "image/svg+xml"),
+        "finds": [
+            {
+                "facts": find.facts,
+                "uri": data_uri(
+                    taughtpictures.find_jpeg(find.image, find.place, vetoed=find.facts["vetoed"]), "image/jpeg"
+                ),
+            }
+            for find in taught.finds
+        ],
+        "examples": [
+            {
+                "id": example.id,
+                "label": example.label,
+                "what": example.what,
+                "before": data_uri(pictures.grey_jpeg(_enlarged(example.before)), "image/jpeg"),
+                "after": data_uri(pictures.grey_jpeg(_enlarged(example.after)), "image/jpeg"),
+            }
+            for example in taught.examples
+        ],
+    }
+
+
+def _enlarged(image: FloatArray) -> FloatArray:
+    return pictures.fit(image, pictures.shown_size(image.shape[0], image.shape[1]))
 
 
 def _case_pictures(case: dict[str, Any], images: CasePictures) -> list[dict[str, Any]]:

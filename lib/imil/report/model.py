@@ -1,13 +1,16 @@
 """What a report is made of: facts for the JSON, and the arrays behind its figures."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from imil.grid import Grid
 from imil.store import EpochMetrics
+
+if TYPE_CHECKING:
+    from imil.report.taught import Taught
 
 FloatArray = npt.NDArray[np.float32]
 ModelName = Literal["before", "after", "without_feedback"]
@@ -77,9 +80,11 @@ class ReportData:
         facts: what goes to the JSON: plain values, no NaN.
         curves: the metrics of each epoch, for the run (``after``) and the one without feedback.
         pictures: one for each case of each round, by (round, position in ``facts["rounds"][round]["cases"]``).
+        taught: what the answers to a round taught, by its index in ``facts["rounds"]``.
     """
 
     facts: dict[str, Any]
     evaluation: Evaluation
     curves: dict[ModelName, list[EpochMetrics]]
     pictures: dict[tuple[int, int], CasePictures]
+    taught: "dict[int, Taught]" = field(default_factory=dict)

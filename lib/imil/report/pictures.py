@@ -116,9 +116,9 @@ def round_picture(
         return buffer.getvalue()
 
 
-def shown_size(rows: int, cols: int) -> tuple[int, int]:
-    """(rows, cols) of the picture in the page: the longer side is `SHOWN_SIDE`, the shape stays."""
-    scale = SHOWN_SIDE / max(rows, cols)
+def shown_size(rows: int, cols: int, side: int = SHOWN_SIDE) -> tuple[int, int]:
+    """(rows, cols) of the picture in the page: the longer one is ``side``, the shape stays."""
+    scale = side / max(rows, cols)
     return max(1, round(rows * scale)), max(1, round(cols * scale))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from imil.errors import BadInput, NotFound
 from imil.files import replacing, write_text
 from imil.report.data import gather
-from imil.report.html import render
+from imil.report.html import render, render_taught
 from imil.report.model import ReportData
 from imil.report.pictures import round_picture
+from imil.store import RunState
 from imil.study import Study
 
 PICTURE_TITLES = ("Image", "Where the model looked", "What the reader chose", "Trained with", "Where it looks now")
@@ -26,6 +27,9 @@ class WrittenReport:
 
 def write_report(study: Study, out: Path, *, run_id: int | None = None, picture: Path | None = None) -> WrittenReport:
     """Write the page, the JSON beside it and, if asked for, a picture of the first fed-back case.
+
+    While the run awaits approval, what its last round's answers taught is also written as a page of its own, whose name
+    ends in ``-insight.html``.
 
     Args:
         study: the study.
@@ -45,6 +49,10 @@ def write_report(study: Study, out: Path, *, run_id: int | None = None, picture:
     write_text(facts, json.dumps(data.facts, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     write_text(out, render(data))
     written = [out, facts]
+    last = len(data.facts["rounds"]) - 1
+    if data.facts["state"] == RunState.AWAITING_APPROVAL and last in data.taught:
+        written.append(out.with_name(f"{out.stem}-insight.html"))
+        write_text(written[-1], render_taught(data.facts["study"], data.facts["run"], data.taught[last]))
     if picture is not None:
         content = _first_picture(data)
         picture.parent.mkdir(parents=True, exist_ok=True)

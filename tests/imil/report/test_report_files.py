@@ -59,6 +59,7 @@ def test_the_json_has_what_the_issue_asks_for(facts):
     assert facts["state"] == "completed"
     (entry,) = facts["rounds"]
     assert [entry["epoch"], entry["queued"], entry["reviewed"]] == [2, 5, 5]
+    assert [entry["insight"], entry["changed_settings"]] == [None, {}]
     first = entry["cases"][0]
     assert first["action"] == "grid"
     assert [first["cells"], first["misleading"], first["reader"]] == [[5, 6], [0], "Dr. Ada"]
