@@ -24,7 +24,7 @@ from PIL import Image
 
 from imil.errors import Conflict, ImilError
 from imil.rounds import Rounds, StartRequest
-from imil.store import Action, Answer, EpochMetrics, Event, QueuedCase, Receipt, RunState
+from imil.store import Action, Answer, EpochMetrics, Event, InsightCorrection, QueuedCase, Receipt, RunState
 from imil.study import Study, create_study
 
 READERS = ["ann", "bob", "cyd"]
@@ -42,6 +42,10 @@ class ModelRun:
     epoch: int = 0
     queues: list[list[str]] = field(default_factory=list)
     closed: int = 0
+    learning: bool = False
+    """The last round is open, and what its answers teach is being found out, or waits for approval."""
+    vetoes: int = 0
+    """Of what the last round taught."""
     answers: dict[tuple[int, str, str], tuple[str, int]] = field(default_factory=dict)
     """By round, case and reader: action and cell."""
 
@@ -90,17 +94,22 @@ class Moves(RuleBasedStateMachine):
         events = [store.events(run.id) for run in runs]
         return SimpleNamespace(runs=runs, events=events, rounds=[store.rounds(run.id) for run in runs])
 
-    def begin(self, **request: bool) -> None:
+    def begin(self, *, learns: bool = False, **request: bool) -> None:
         settings_of_run = {"epochs": EPOCHS, "imil_epochs": IMIL_EPOCHS, "readers_per_case": NEEDED, "requeue": True}
         plan = self.rounds.plan(StartRequest(settings=settings_of_run, **request))
-        self.rounds.begin(plan)
+        self.rounds.begin(plan, learns=learns)
 
-    @initialize(blank=st.sampled_from([False, False, False, True]))
-    def to_the_first_review(self, blank: bool) -> None:
+    @initialize(begins=st.sampled_from(["review", "approval", "review", "learning", "blank"]))
+    def to_the_first_review(self, begins: str) -> None:
         """Mostly begin where most moves are possible."""
-        if not blank:
-            self.start()
-            self.train(3, 2)
+        if begins == "blank":
+            return
+        self.start()
+        self.train(3, 2)
+        if begins != "review":
+            self.continue_early(3, learns=True)
+        if begins == "approval":
+            self.learn(wait=True)
 
     @rule()
     def kill(self) -> None:
@@ -108,29 +117,78 @@ class Moves(RuleBasedStateMachine):
         self.study.store.close()
         self.open()
 
-    @rule()
-    def start(self) -> None:
+    @rule(learns=st.booleans())
+    def start(self, learns: bool = False) -> None:
         run = self.run
         if run.state == "completed" or (run.state == "awaiting_review" and run.reviewed < len(run.queues[-1])):
             self.refused(self.begin)
             return
-        self.begin()
+        self.begin(learns=learns)
         if run.state == "none":
             self.runs.append(ModelRun())
         elif run.state == "awaiting_review":
-            run.closed = len(run.queues)
+            self.leave_review(learns)
+        elif run.state == "awaiting_approval":
+            run.closed, run.learning = len(run.queues), False
         self.run.state = "training"
 
-    @rule(sure=st.integers(0, 3))
-    def continue_early(self, sure: int) -> None:
+    def leave_review(self, learns: bool) -> None:
+        self.run.learning = learns
+        if not learns:
+            self.run.closed = len(self.run.queues)
+
+    @rule(sure=st.integers(0, 3), learns=st.booleans())
+    def continue_early(self, sure: int, learns: bool) -> None:
         if sure < 3:  # or few rounds are ever reviewed
             return
         if self.run.state != "awaiting_review":
             self.refused(lambda: self.begin(continue_early=True))
             return
-        self.begin(continue_early=True)
-        self.run.closed = len(self.run.queues)
+        self.begin(continue_early=True, learns=learns)
+        self.leave_review(learns)
         self.run.state = "training"
+
+    @rule(sure=st.integers(0, 2))
+    def reopen(self, sure: int) -> None:
+        if not self.run.learning:
+            self.refused(lambda: self.begin(reopen=True))
+        elif sure == 2:
+            self.begin(reopen=True)
+            self.run.state, self.run.learning, self.run.vetoes = "awaiting_review", False, 0
+
+    @rule(wait=st.booleans())
+    def learn(self, wait: bool) -> None:
+        """Keep what an open round has taught."""
+        run, number = self.run, len(self.runs)
+        summary = {
+            "grid_size": 4, "cells_swapped": [0], "cells": [], "looks": False, "classes": [], "images": [],
+            "queued": [], "heat_in": {}, "notes": [],
+        }  # fmt: skip
+
+        def save() -> None:
+            fields = {"feedback": "mode", "file_sha256": "f" * 64, "summary": summary, "seconds": 1.0, "wait": wait}
+            self.study.store.save_insight(number, max(1, len(run.queues)), **fields)
+
+        if run.state != "training" or not run.learning:
+            self.refused(save, ImilError)
+            return
+        save()
+        run.vetoes = 0
+        if wait:
+            run.state = "awaiting_approval"
+        else:
+            run.closed, run.learning = len(run.queues), False
+
+    @precondition(lambda self: self.runs)
+    @rule()
+    def veto(self) -> None:
+        key, number = str(uuid.uuid4()), len(self.run.queues)
+        sent = InsightCorrection("veto", "", (0,), run=len(self.runs), round=number, reader="ann", key=key)
+        if self.run.state != "awaiting_approval":
+            self.refused(lambda: self.rounds.correct(sent))
+            return
+        self.rounds.correct(sent)
+        self.run.vetoes += 1
 
     @precondition(lambda self: len(self.runs) < 3)
     @rule(sure=st.integers(0, 7))
@@ -142,6 +200,8 @@ class Moves(RuleBasedStateMachine):
     @rule(queued=st.sampled_from([3, 2, 4, 0]), epochs=st.integers(1, 3))
     def train(self, queued: int, epochs: int) -> None:
         """Some epochs more, or to the next stop."""
+        if self.run.learning:
+            return
         self.train_an_epoch(queued)
         while epochs > 1 and self.run.state == "training":
             self.train_an_epoch(queued)
@@ -163,6 +223,7 @@ class Moves(RuleBasedStateMachine):
         elif run.epoch in IMIL_EPOCHS[len(run.queues) :]:
             store.open_round(number, run.epoch, "f" * 64, self.queue(queued))
             run.queues.append(self.cases[:queued])
+            run.vetoes = 0
             run.state = "awaiting_review" if queued else "training"
             run.closed += not queued
 
@@ -264,6 +325,13 @@ class Moves(RuleBasedStateMachine):
         assert (status.state, status.epoch, status.round) == (run.state, run.epoch, len(run.queues))
         if run.queues:
             assert (status.reviewed, status.queued) == (run.reviewed, len(run.queues[-1]))
+
+    @invariant()
+    def insights_have_their_vetoes(self) -> None:
+        for number, run in enumerate(self.runs, start=1):
+            record = self.study.store.insight(number, len(run.queues)) if run.queues else None
+            assert run.vetoes == (0 if record is None else len(self.study.store.corrections(record.id)))
+            assert (run.state != "awaiting_approval") or record is not None
 
     @invariant()
     def feedback_is_what_closed_rounds_say(self) -> None:
