@@ -74,7 +74,8 @@ Every setting of a run has one definition, in `imil.settings.RunSettings`. It ha
 - in Python: `imil.resolve("quick", num_outliers=10)`.
 
 A run keeps the settings that it began with. They are stored with it and printed in its report. To change one, start a
-new run.
+new run. Only what becomes of the answers may be said anew when training is continued after a round: `feedback`,
+`feedback_repeat`, `randomise_with`, `penalty`, `propagate_by`, `propagate_tolerance`, `decoys` and `insight`.
 """
 
 CONFIGURATION_REST = """\
