@@ -81,10 +81,10 @@ def _command(name: str, question: str) -> Any:
         overrides: dict[str, Any],
     ) -> None:
         settings, chosen = _settings(preset, quick, overrides)
-        numbers = _numbers(seeds)
+        chosen_seeds = numbers(seeds)
         if ray and jobs is not None:
             raise BadInput("--jobs is about this machine; a Ray cluster knows how many trainings it has room for.")
-        _run(name, study, out, settings, chosen, numbers, _names(arms), reader, server, port, jobs, ray)
+        _run(name, study, out, settings, chosen, chosen_seeds, names(arms), reader, server, port, jobs, ray)
 
     command.__name__, command.__doc__ = name, question
     return command
@@ -102,16 +102,22 @@ def _settings(preset: str, quick: bool, overrides: dict[str, Any]) -> tuple[RunS
     return resolve("quick", **(QUICK | overrides)), "quick trial"
 
 
-def _numbers(seeds: str) -> list[int]:
-    numbers = []
-    for part in _names(seeds):
+def numbers(seeds: str) -> list[int]:
+    """The seeds in a list such as ``0,1,2``.
+
+    Raises:
+        BadInput: if one isn't a whole number from 0.
+    """
+    found = []
+    for part in names(seeds):
         if not part.isdecimal() or int(part) > 2**31 - 1:
             raise BadInput(f"The seed {part!r} isn't a whole number from 0 to {2**31 - 1}; give some as in 0,1,2.")
-        numbers.append(int(part))
-    return numbers
+        found.append(int(part))
+    return found
 
 
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
+    """The parts of a list with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -144,7 +150,7 @@ def _run(
             written = run_experiment(
                 request,
                 out or default_out(folder, name),
-                lambda: _backend(jobs, ray, settings.device),
+                lambda: backend_for(jobs, ray, settings.device),
                 say=bar.say,
                 progress=bar,
             )
@@ -155,7 +161,8 @@ def _run(
         typer.echo(f"Written: {path}")
 
 
-def _backend(jobs: int | None, ray: str, device: str) -> "Backend":
+def backend_for(jobs: int | None, ray: str, device: str) -> "Backend":
+    """Where trainings run: the Ray cluster at that address, or processes of this machine."""
     if ray:
         from imil.experiments.cluster import RayCluster
 

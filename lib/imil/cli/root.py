@@ -6,7 +6,20 @@ from typing import Annotated, NoReturn
 import typer
 
 import imil
-from imil.cli import demo, experiment, export, insight, phantom, report, review, serve, slicermodule, study, train
+from imil.cli import (
+    demo,
+    experiment,
+    export,
+    insight,
+    phantom,
+    refocus,
+    report,
+    review,
+    serve,
+    slicermodule,
+    study,
+    train,
+)
 from imil.cli.errors import told_in_a_sentence
 
 app = typer.Typer(
@@ -20,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(study.app, name="study")
+experiment.app.command("refocus")(refocus.refocus)
 app.add_typer(experiment.app, name="experiment")
 for _command in (
     demo.demo,

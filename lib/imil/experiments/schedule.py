@@ -1,6 +1,6 @@
 """Tasks in their order: what a task is, where tasks run, and how all of them get done, once each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -73,10 +73,8 @@ def carry_out(todo: Sequence[Task], backend: Backend, progress: Progress | None 
         ImilError: if a task fails, or waits for one that isn't among them.
     """
     done = {task.key for task in todo if task.done}
-    # What is only there for others isn't needed any more once these are all done, even if its files were removed.
-    for_others = {need for task in todo for need in task.needs}
-    wanted = {need for task in todo if task.key not in done for need in task.needs}
-    waiting = [task for task in todo if task.key not in done and task.key not in for_others - wanted]
+    wanted = _wanted(todo, done)
+    waiting = [task for task in todo if task.key in wanted]
     total = len(done) + len(waiting)
     running: list[str] = []
     while waiting or running:
@@ -95,6 +93,24 @@ def carry_out(todo: Sequence[Task], backend: Backend, progress: Progress | None 
             done.add(key)
     if progress is not None:
         progress(total, total, [])
+
+
+def _wanted(todo: Sequence[Task], done: Set[str]) -> set[str]:
+    """The tasks that must be done: those that are there for themselves, and whatever these need.
+
+    What is only there for others isn't needed any more once these are all done, even if its files were removed.
+    """
+    by_key = {task.key: task for task in todo}
+    for_others = {need for task in todo for need in task.needs}
+    open_ = [task.key for task in todo if task.key not in for_others and task.key not in done]
+    wanted: set[str] = set()
+    while open_:
+        key = open_.pop()
+        if key in wanted:
+            continue
+        wanted.add(key)
+        open_ += [need for need in by_key[key].needs if need in by_key and need not in done]
+    return wanted
 
 
 @contextmanager
