@@ -116,7 +116,9 @@ def test_the_picture_is_small() -> None:
 def test_rest_page_names_every_field() -> None:
     page = (REFERENCE / "rest.md").read_text(encoding="utf-8")
     answers = importlib.import_module("monailabel_app.answers")
-    names = [field.name for field in fields(Status)] + list(answers.AnswerParams.model_fields)
+    corrections = importlib.import_module("monailabel_app.corrections")
+    names = [field.name for field in fields(Status)]
+    names += [*answers.AnswerParams.model_fields, *corrections.CorrectionParams.model_fields]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

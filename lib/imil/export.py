@@ -3,7 +3,7 @@
 import csv
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,20 @@ COLUMNS = {
     "key": "the client's own identifier of the answer",
 }
 """The columns of ``feedback.csv`` and what they hold."""
+CORRECTION_COLUMNS = {
+    "correction": "number of the correction, rising with time",
+    "time": "when it was recorded (UTC, ISO 8601)",
+    "effective": "1 unless the round was opened again afterwards, and so learnt from anew",
+    "reader": "who said it",
+    "action": "veto, correct or restore",
+    "image": "the image it's about; empty for cells that are swapped in all images",
+    "cells": "the cells it's about, separated by blanks",
+    "run": "number of the training run",
+    "round": "round of that run, from 1",
+    "insight": "number of what was learnt from the round",
+    "key": "the client's own identifier of the correction",
+}
+"""The columns of ``corrections.csv``, which is there if readers corrected what a round taught."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +95,41 @@ def export_feedback(study: Study, out_folder: Path, run_id: int | None = None) -
 def _write(study: Study, runs: Iterable[Run], folder: Path) -> Written:
     masks = folder / "masks"
     masks.mkdir()
+    runs = list(runs)
     rows = [row for run in runs for row in _rows(study, run.id, masks)]
-    with (folder / "feedback.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(COLUMNS))
+    _write_table(folder / "feedback.csv", COLUMNS, rows)
+    corrections = [row for run in runs for row in _corrections(study, run.id)]
+    if corrections:
+        _write_table(folder / "corrections.csv", CORRECTION_COLUMNS, corrections)
+    (folder / "README.txt").write_text(_readme(study, with_corrections=bool(corrections)), encoding="utf-8")
+    return Written(events=len(rows), masks=sum(bool(row["mask"]) for row in rows))
+
+
+def _write_table(path: Path, columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "README.txt").write_text(_readme(study), encoding="utf-8")
-    return Written(events=len(rows), masks=sum(bool(row["mask"]) for row in rows))
+
+
+def _corrections(study: Study, run_id: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "correction": entry.id,
+            "time": entry.time.isoformat(timespec="seconds"),
+            "effective": int(insight.discarded is None),
+            "reader": entry.reader,
+            "action": entry.action,
+            "image": entry.case_id,
+            "cells": _numbers(entry.cells),
+            "run": entry.run,
+            "round": entry.round,
+            "insight": entry.insight,
+            "key": entry.key,
+        }
+        for insight in study.store.insights(run_id)
+        for entry in study.store.corrections(insight.id)
+    ]
 
 
 def _rows(study: Study, run_id: int, masks: Path) -> list[dict[str, Any]]:
@@ -140,12 +182,21 @@ def _numbers(cells: Iterable[int]) -> str:
     return " ".join(str(cell) for cell in cells)
 
 
-def _readme(study: Study) -> str:
-    width = max(map(len, COLUMNS))
-    columns = "\n".join(f"  {name:<{width}}  {text}" for name, text in COLUMNS.items())
-    return (
+def _readme(study: Study, *, with_corrections: bool) -> str:
+    text = (
         f"Feedback from the study {study.folder.resolve().name}, exported by IMIL.\n\n"
         "feedback.csv has one row for each event, oldest first. Events are never altered: a changed mind is a new\n"
         "event, so use the rows with effective = 1 unless you study how readers change their minds.\n\n"
-        f"Columns:\n{columns}\n"
+        f"Columns:\n{_explained(COLUMNS)}\n"
     )
+    if not with_corrections:
+        return text
+    return (
+        f"{text}\ncorrections.csv has what readers said to what was learnt from a round, oldest first; of several\n"
+        f"about the same image or cell, the last one counts.\n\nColumns:\n{_explained(CORRECTION_COLUMNS)}\n"
+    )
+
+
+def _explained(columns: Mapping[str, str]) -> str:
+    width = max(map(len, columns))
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in columns.items())

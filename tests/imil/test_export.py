@@ -2,17 +2,18 @@
 
 import csv
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from imil.errors import BadInput, NotFound
-from imil.export import COLUMNS, export_feedback
+from imil.export import COLUMNS, CORRECTION_COLUMNS, export_feedback
 from imil.grid import Grid
 from imil.rounds import Rounds
 from imil.settings import resolve
-from imil.store import Action, Answer, QueuedCase
+from imil.store import Action, Answer, InsightCorrection, QueuedCase, RunState
 from imil.study import Study, create_study
 
 
@@ -134,3 +135,28 @@ def test_an_unknown_run_and_a_study_without_one_are_refused(study, tmp_path, tin
     with pytest.raises(NotFound, match="no run yet"):
         export_feedback(Study.open(tiny_images), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_corrections_of_what_a_round_taught_are_a_table_of_their_own(study, tmp_path):
+    answer(study, 0, cells=(5,))
+    export_feedback(study, tmp_path / "before")
+    assert not (tmp_path / "before" / "corrections.csv").exists()
+    for image in ("images/case00.png", "images/case01.png"):
+        study.store.start_learning(1, 1, early=True)
+        fields = {"feedback": "mode", "file_sha256": "0" * 64, "summary": {}, "seconds": 1.0, "wait": True}
+        record = study.store.save_insight(1, 1, **fields)
+        key = str(uuid.uuid4())
+        sent = InsightCorrection("correct", image, (1, 2), run=1, round=1, reader="ada", key=key)
+        study.store.correct(sent, record.id)
+        study.store.reopen_round(1, 1, RunState.AWAITING_APPROVAL)
+    study.store.start_learning(1, 1, early=True)
+    record = study.store.save_insight(1, 1, **fields)
+    study.store.correct(replace(sent, key=str(uuid.uuid4())), record.id)
+    export_feedback(study, tmp_path / "after")
+    with (tmp_path / "after" / "corrections.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [list(row) for row in rows] == [list(CORRECTION_COLUMNS)] * 3
+    assert [(row["effective"], row["insight"], row["cells"]) for row in rows] == [
+        ("0", "1", "1 2"), ("0", "2", "1 2"), ("1", "3", "1 2"),
+    ]  # fmt: skip
+    assert "corrections.csv" in (tmp_path / "after" / "README.txt").read_text()

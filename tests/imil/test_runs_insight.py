@@ -368,6 +368,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(study, answered, tmp
     assert Rounds(study).status().message.startswith("Training stopped at epoch 1 of 3")
     assert not study.store.rounds(1)[0].closed
     interrupted("learning")
+    study.store.set_state(1, RunState.FAILED, message="The disk is full.")
     assert go_on(study, reopen=True).state is RunState.AWAITING_REVIEW
     interrupted("awaiting_approval")
     assert study.store.run(1).state is RunState.AWAITING_APPROVAL
