@@ -70,7 +70,7 @@ def status_of(state_dir: Path, classes: Sequence[str], store: Store, run_id: int
         training=held,
         metrics={entry.split: entry.values() for entry in store.epochs(run.id, epoch=run.epoch)},
     )
-    return replace(status, message=_message(status, run))
+    return replace(status, message=_message(status, run, round_is_open=info is not None and not info.closed))
 
 
 def shown_run(store: Store, held: bool) -> Run | None:
@@ -92,9 +92,11 @@ def _seconds_left(store: Store, run: Run) -> float | None:
     return None if seconds is None else round(seconds * max(0, stops[0] - run.epoch), 1)
 
 
-def _message(status: Status, run: Run) -> str:
+def _message(status: Status, run: Run, *, round_is_open: bool) -> str:
     if run.state is RunState.TRAINING and not status.training:
         return f"Training stopped at epoch {run.epoch} of {run.epochs}; start it again to resume."
+    if run.state is RunState.TRAINING and round_is_open:
+        return f"Finding out what the answers to round {run.round} teach about all images."
     if run.state is RunState.AWAITING_REVIEW:
         count = f"{status.reviewed} of {status.queued} cases of round {run.round} are reviewed"
         count += "; start training to continue." if status.reviewed == status.queued else "."

@@ -89,10 +89,11 @@ def equal(one, other):
 
 
 def test_a_run_waits_until_what_the_answers_taught_is_approved(study):
-    told = []
-    run = go_on(study, told.append)
+    told = {}
+    run = go_on(study, lambda progress: told.setdefault(progress.phase, Rounds(study).status().message))
     assert (run.state, run.epoch, run.round) == (RunState.AWAITING_APPROVAL, 1, 1)
-    assert [progress.phase for progress in told] == ["reading", "learning", "awaiting_approval"]
+    assert list(told) == ["reading", "learning", "awaiting_approval"]
+    assert told["learning"] == "Finding out what the answers to round 1 teach about all images."
     status = Rounds(study).status()
     assert (status.state, status.reviewed, status.queued) == ("awaiting_approval", 4, 4)
     assert "veto" in status.message
