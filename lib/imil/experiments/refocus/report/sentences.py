@@ -122,7 +122,7 @@ def _refusals(name: str, modes: Sequence[Row]) -> Iterator[str]:
     if refused:
         listed = joined([f"{row['arm']} ({row['refused']} of {len(row['seeds'])})" for row in refused])
         yield (
-            f"{name}: with some seeds there was too little to learn from, and training went on without feedback: "
+            f"{name}: with some seeds the answers couldn't be used, and training went on without feedback: "
             f"{listed}. The first reason: {refused[0]['note']}"
         )
 
