@@ -14,7 +14,7 @@ from imil.experiments.refocus.plan import Plan
 from imil.experiments.refocus.presets import Setting
 from imil.experiments.refocus.report.sentences import world_name
 from imil.experiments.refocus.table import Row
-from imil.experiments.report.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE, wrapped
+from imil.experiments.report.style import FAINT, INK, PAGE_WIDTH, SOFT, STYLE
 from imil.phantom import generate
 
 COLUMNS = 3
@@ -26,13 +26,16 @@ _LEFT, _RIGHT = -1.05, 1.35
 """Ends of the axis of the gap; what lies beyond ends in an arrow head."""
 
 
-def forest_figure(facts: dict[str, Any]) -> Figure | None:
-    """Gap closed by each arm, in a panel for each setting and strength; None if no gap is defined."""
-    panels = [
-        (world, rows)
-        for world in facts["settings"]
-        if (rows := [row for row in facts["rows"] if _belongs(row, world) and row["gap_closed"] is not None])
-    ]
+def forest_figure(facts: dict[str, Any], *, of_modes: bool = False) -> Figure | None:
+    """Gap closed by each arm, in a panel for each setting and strength; None if no gap is defined.
+
+    Args:
+        facts: see `imil.experiments.refocus.report.facts.facts_of`.
+        of_modes: what belongs to single modes (controls, readers who make mistakes), instead of the modes themselves.
+    """
+    defined = [row for row in facts["rows"] if row["gap_closed"] is not None]
+    chosen = [row for row in defined if of_modes == (row["mode"] not in ("", row["arm"]))]
+    panels = [(world, rows) for world in facts["settings"] if (rows := [row for row in chosen if _belongs(row, world)])]
     if not panels:
         return None
     names = [
@@ -41,7 +44,7 @@ def forest_figure(facts: dict[str, Any]) -> Figure | None:
     columns = min(COLUMNS, len(panels))
     lines = math.ceil(len(panels) / columns)
     with rc_context(STYLE):
-        height = lines * (0.75 + 0.17 * len(names))
+        height = lines * (0.8 + 0.17 * len(names))
         figure = Figure(figsize=(PAGE_WIDTH * (0.5 + 0.5 * columns / COLUMNS), height), layout="constrained")
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True, sharex=True)
         for place, axes in enumerate(grid.flat):
@@ -67,7 +70,7 @@ def _draw_panel(axes: Axes, world: dict[str, Any], rows: dict[str, Row], names: 
             axes.text(0.5, position, "–", ha="center", va="center", fontsize=7, color=SOFT)
     axes.set(xlim=(_LEFT, _RIGHT), ylim=(len(names) - 0.4, -0.6))
     axes.set_yticks(range(len(names)), names)
-    axes.set_title(wrapped(world_name(world), 28), fontsize=8.5)
+    axes.set_title(world_name(world).replace(", ", "\n"), fontsize=8.5)
     axes.grid(axis="x", color="#e8ebee", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0, labelsize=7)
@@ -92,7 +95,7 @@ def example_figure(plan: Plan) -> Figure:
     """A few training images of each setting, with the marker above and without it below."""
     settings = plan.settings
     with rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.05 * math.ceil(len(settings) / 4) * 1.15), layout="constrained")
+        figure = Figure(figsize=(PAGE_WIDTH, 0.3 + 2.0 * math.ceil(len(settings) / 4)), layout="constrained")
         rows = math.ceil(len(settings) / 4)
         grid = figure.subplots(rows, min(4, len(settings)), squeeze=False)
         for place, axes in enumerate(grid.flat):
