@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,36 @@ def refocus(
         ),
     ] = "",
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds, e.g. 0,1,2.", show_default="0,1,2,3,4")] = "",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            help="Put the markers on your own radiographs instead of drawn ones: a folder with a manifest.csv of two "
+            "classes and the splits train and test.",
+            file_okay=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str, typer.Option("--network", help="With --images: network, e.g. resnet50.", show_default="resnet18")
+    ] = "",
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", help="With --images: side in pixels.", show_default="224")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            min=2,
+            help="With --images: epochs in all; the round comes after seven of ten.",
+            show_default="40",
+        ),
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", help="With --images: auto (a GPU if there is one), cpu, or a torch device.", show_default="auto"
+        ),
+    ] = "",
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, max=4096, help="Trainings at a time; as many as there is room for.")
     ] = None,
@@ -46,11 +76,16 @@ def refocus(
     """How much of a shortcut's harm does feedback heal? A benchmark on drawn radiographs with a known truth."""
     if ray and jobs is not None:
         raise BadInput("--jobs is about this machine; a Ray cluster knows how many trainings it has room for.")
-    from imil.experiments.refocus.presets import TRAINING
     from imil.experiments.refocus.request import plan_of
 
     plan = plan_of(
-        quick=quick, settings=names(settings), shortcuts=_strengths(shortcuts), arms=names(arms), seeds=numbers(seeds)
+        quick=quick,
+        settings=names(settings),
+        shortcuts=_strengths(shortcuts),
+        arms=names(arms),
+        seeds=numbers(seeds),
+        images=images,
+        training=_training(network, image_size, epochs, device),
     )
     from rich.console import Console
 
@@ -62,7 +97,7 @@ def refocus(
             written = run_refocus(
                 plan,
                 out,
-                lambda: backend_for(jobs, ray, str(TRAINING["device"])),
+                lambda: backend_for(jobs, ray, plan.device),
                 command=shlex.join(["imil", *sys.argv[1:]]),
                 say=bar.say,
                 progress=bar,
@@ -72,6 +107,13 @@ def refocus(
         raise typer.Exit(INTERRUPTED) from None
     for path in written:
         typer.echo(f"Written: {path}")
+
+
+def _training(network: str, image_size: int | None, epochs: int | None, device: str) -> dict[str, Any]:
+    """Those that were given."""
+    given = {"network": network, "image_size": image_size, "epochs": epochs, "device": device}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value}
+    return chosen | ({"imil_epochs": (max(1, round(0.7 * epochs)),)} if epochs else {})
 
 
 def _strengths(text: str) -> list[float]:

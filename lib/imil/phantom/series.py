@@ -17,9 +17,9 @@ from imil.phantom.settings import CLASSES, PhantomSettings, check_whole
 # Each part of a picture has its own random numbers, so that switching one off leaves the others as they were.
 _ANATOMY, _DISEASE, _FILM, _MARKER = range(4)
 _MARKER_BRIGHTNESS = 1.0
-_SHOWS = 0.1
+SHOWS = 0.1
 """Share of the way to white from which a pixel counts as part of the marker."""
-_OVEREXPOSED = (0.55, 0.60)
+OVEREXPOSED = (0.66, 0.72)
 """Where a film that counts as overexposed shows what would be 0.5 else."""
 _KEPT_BYTES = 24 * 2**20
 
@@ -114,10 +114,10 @@ def _fill(made: Phantoms, row: int, seed: int, index: int, settings: PhantomSett
 def _mark(made: Phantoms, row: int, rng: np.random.Generator, settings: PhantomSettings) -> None:
     """Puts the marker on one picture, or overexposes it."""
     if settings.marker == "exposure":
-        overexpose(made.pixels[row], rng.uniform(*_OVEREXPOSED))
+        overexpose(made.pixels[row], rng.uniform(*OVEREXPOSED))
         return
     stamp, box = draw_marker(rng, settings.marker, settings.place, made.pixels[row], made.lung[row])
     burn_in(made.pixels[row], stamp, box, _MARKER_BRIGHTNESS)
     made.marker_box[row] = box
     top, bottom, left, right = box
-    made.marker_mask[row, top:bottom, left:right] = stamp > _SHOWS
+    made.marker_mask[row, top:bottom, left:right] = stamp > SHOWS

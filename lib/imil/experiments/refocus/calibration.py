@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from imil.experiments.refocus.data import read_test, read_training, write_test, write_training
+from imil.experiments.refocus.data import read_test, read_training, write
 from imil.experiments.refocus.measures import measure
 from imil.experiments.refocus.presets import (
     CLEAN,
@@ -25,6 +25,7 @@ from imil.experiments.refocus.presets import (
     choose_settings,
     training_settings,
 )
+from imil.experiments.refocus.sources import DrawnRadiographs
 from imil.phantom import CLASSES
 from imil.training.engine import TrainingEngine
 
@@ -65,9 +66,10 @@ def check(
 
 def _accuracy(folder: Path, setting: Setting, shortcut: float, seed: int, size: Size) -> float:
     training, test = folder / "training.npz", folder / f"{setting.name}-{seed}.npz"
-    write_training(training, setting, shortcut if setting.marked else None, seed, size)
+    source = DrawnRadiographs(setting, size)
+    write(training, source.training(shortcut if setting.marked else None, seed))
     if not test.is_file():
-        write_test(test, setting, seed, size)
+        write(test, source.test(seed))
     chosen = training_settings(seed)
     engine = TrainingEngine(chosen, CLASSES, read_training(training).data)
     engine.fit(chosen.epochs)

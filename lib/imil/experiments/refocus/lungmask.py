@@ -8,7 +8,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from imil.experiments.refocus.arms import LUNG_MASK
-from imil.experiments.refocus.data import Pixels
+from imil.experiments.refocus.sources import Pixels
 from imil.settings import RunSettings
 from imil.training.batches import TrainingData
 from imil.training.draws import Draws

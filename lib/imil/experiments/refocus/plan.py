@@ -18,6 +18,7 @@ from imil.experiments.refocus.presets import (
     Size,
     training_settings,
 )
+from imil.experiments.refocus.sources import DrawnRadiographs, OwnRadiographs, Source, own_digest
 from imil.experiments.refocus.tasks import ArmTask, DrawTest, DrawTraining, Trunk
 from imil.experiments.schedule import Task
 from imil.settings import RunSettings
@@ -36,6 +37,8 @@ class Plan:
         seeds: all different.
         size: number of images.
         training: what differs from the benchmark's own way to train.
+        images: folder of a user's own radiographs, see `imil.experiments.refocus.sources.OwnRadiographs`; None for
+            drawn ones.
     """
 
     settings: tuple[Setting, ...]
@@ -44,6 +47,7 @@ class Plan:
     seeds: tuple[int, ...] = SEEDS
     size: Size = field(default_factory=Size)
     training: Mapping[str, Any] = field(default_factory=dict)
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         repeated = [seed for seed, count in Counter(self.seeds).items() if count > 1]
@@ -53,9 +57,22 @@ class Plan:
     @property
     def conditions(self) -> Conditions:
         """What must be the same for all results in a folder; settings, arms and seeds may come later."""
-        presets = {name: asdict(setting)["phantom"] for name, setting in SETTINGS.items()}
-        images = {"training images": self.size.train, "test images": self.size.test}
-        return Conditions(NAME, "phantoms", images | TRAINING | dict(self.training) | presets, "simulated readers")
+        values = {"training images": self.size.train, "test images": self.size.test, **TRAINING, **self.training}
+        values.pop("device", None)
+        values |= {name: asdict(setting)["phantom"] for name, setting in SETTINGS.items()}
+        images = "drawn" if self.images is None else own_digest(self.images)
+        return Conditions(NAME, images, values, "simulated readers")
+
+    @property
+    def device(self) -> str:
+        """The setting ``device``."""
+        return training_settings(0, self.training).device
+
+    def source(self, setting: Setting) -> Source:
+        """Where the images of a setting come from."""
+        if self.images is None:
+            return DrawnRadiographs(setting, self.size)
+        return OwnRadiographs(setting, self.images, training_settings(0, self.training).image_size)
 
     def worlds(self) -> Iterator[tuple[Setting, float | None]]:
         """Each setting with each of its strengths."""
@@ -104,7 +121,7 @@ class _World:
     seed: int
 
     def tasks(self) -> Iterator[Task]:
-        test = DrawTest(self._key("test", None), self._drawn("test", None), self.setting, self.seed, self.plan.size)
+        test = DrawTest(self._key("test", None), self._drawn("test", None), self.plan.source(self.setting), self.seed)
         training = self._training(self.shortcut)
         trunk = Trunk(
             self._key("shared", self.shortcut),
@@ -142,7 +159,7 @@ class _World:
 
     def _training(self, shortcut: float | None) -> DrawTraining:
         key, path = self._key("images", shortcut), self._drawn("images", shortcut)
-        return DrawTraining(key, path, self.setting, shortcut, self.seed, self.plan.size)
+        return DrawTraining(key, path, self.plan.source(self.setting), shortcut, self.seed)
 
     def _drawn(self, kind: str, shortcut: float | None) -> Path:
         return self.folder.work / "images" / f"{self._key(kind, shortcut)}.npz"

@@ -37,6 +37,8 @@ TRAINING: dict[str, Any] = {
     "device": "cpu",
 }
 """How every model is trained, the feedback aside. On the CPU, so that the same seed gives the same numbers anywhere."""
+OWN_TRAINING: dict[str, Any] = {"network": "resnet18", "image_size": 224, "lr": 0.001, "device": "auto"}
+"""What differs for a user's own radiographs."""
 
 
 @dataclass(frozen=True)
@@ -96,24 +98,24 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "lung",
             "In the lung, one place",
-            "A tube-like line at one place in the right lung; images are registered.",
-            replace(_PHANTOM, marker="tube", place="lung"),
+            "A faint patch at one place in the right lung; images are registered.",
+            replace(_PHANTOM, marker="patch", place="lung", lesion_contrast=1.1),
             in_lung=True,
             target=0.80,
         ),
         Setting(
             "lung_random",
             "In the lung, anywhere",
-            "A lead letter anywhere inside a lung; images are registered.",
-            replace(_PHANTOM, place="lung_random"),
+            "A tube-like line anywhere inside a lung; images are registered.",
+            replace(_PHANTOM, marker="tube", place="lung_random", lesion_contrast=1.4),
             in_lung=True,
             target=0.80,
         ),
         Setting(
             "unregistered_lung",
             "Not registered, in the lung",
-            "A faint patch anywhere inside a lung; patients are turned, shifted and of different size.",
-            replace(_PHANTOM, registered=False, marker="patch", place="lung_random"),
+            "A lead letter anywhere inside a lung; patients are turned, shifted and of different size.",
+            replace(_PHANTOM, registered=False, place="lung_random", lesion_contrast=1.2),
             in_lung=True,
             target=0.75,
         ),
@@ -136,6 +138,17 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+_OWN: dict[str, str] = {
+    "corner": "A lead letter in an upper corner.",
+    "unregistered": "A ring anywhere outside the lungs.",
+    "lung": "A faint patch at one place of the film.",
+    "lung_random": "A tube-like line anywhere inside a lung.",
+    "none": "No markers at all; the reader nevertheless calls a few harmless cells misleading.",
+    "exposure": "A brighter film instead of a marker: a shortcut without a place, which no cell can hold.",
+}
+"""Settings that make sense on a user's own radiographs, which stand as they stand."""
+
+
 def training_settings(seed: int, changes: Mapping[str, Any] | None = None) -> RunSettings:
     """How a model of the benchmark is trained."""
     return RunSettings(**(TRAINING | dict(changes or {}) | {"seed": seed}))
@@ -151,6 +164,19 @@ def choose_settings(wanted: Sequence[str]) -> list[Setting]:
         if name not in SETTINGS:
             raise NotFound(f"There is no setting {name!r}; the settings are {', '.join(SETTINGS)}.")
     return [setting for setting in SETTINGS.values() if not wanted or setting.name in wanted]
+
+
+def choose_own(wanted: Sequence[str]) -> list[Setting]:
+    """As `choose_settings`, for markers on a user's own radiographs; no figures to reach are set for these.
+
+    Raises:
+        NotFound: if there is none of a name.
+    """
+    for name in wanted:
+        if name not in _OWN:
+            raise NotFound(f"There is no setting {name!r} for your own images; the settings are {', '.join(_OWN)}.")
+    chosen = choose_settings(wanted or list(_OWN))
+    return [replace(setting, description=_OWN[setting.name], target=None) for setting in chosen]
 
 
 def check_shortcuts(shortcuts: Sequence[float]) -> tuple[float, ...]:

@@ -73,7 +73,7 @@ def reader_of(who: Who, *, marked: bool, seed: int) -> Reader:
 
 
 def answers(
-    arm: Arm, queue: Sequence[QueuedCase], part: TrainingPart, classes: tuple[str, ...], *, grid_size: int, seed: int
+    arm: Arm, queue: Sequence[QueuedCase], part: TrainingPart, *, grid_size: int, seed: int
 ) -> dict[str, CaseFeedback]:
     """What an arm's reader says about the queued cases, as the arm uses it.
 
@@ -81,14 +81,13 @@ def answers(
         arm: it has a reader.
         queue: the cases.
         part: the training images with their truth.
-        classes: class names.
         grid_size: cells along each side.
         seed: of mistakes and of random cells.
     """
     reader = reader_of(arm.reader, marked=_has_markers(part), seed=seed)
     found: dict[str, CaseFeedback] = {}
     for case in queue:
-        said = reader.read(_reader_case(case, part, classes, grid_size))
+        said = reader.read(_reader_case(case, part, grid_size))
         if said.action != "grid":
             continue
         feedback = CaseFeedback(case.case_id, "grid", grid_size, said.cells, said.misleading)
@@ -98,10 +97,10 @@ def answers(
     return found
 
 
-def labels_of(feedback: Mapping[str, CaseFeedback], part: TrainingPart, classes: Sequence[str]) -> dict[str, str]:
+def labels_of(feedback: Mapping[str, CaseFeedback], part: TrainingPart) -> dict[str, str]:
     """The class of each case with feedback."""
     labels = dict(zip(part.data.ids, part.data.labels.tolist(), strict=True))
-    return {case_id: classes[labels[case_id]] for case_id in feedback}
+    return {case_id: part.classes[labels[case_id]] for case_id in feedback}
 
 
 def _has_markers(part: TrainingPart) -> bool:
@@ -114,7 +113,7 @@ def _controlled(arm: Arm, feedback: CaseFeedback, seed: int) -> CaseFeedback | N
     return shuffled_cells(feedback, seed) if arm.cells == "random" else opposite_cells(feedback, seed)
 
 
-def _reader_case(case: QueuedCase, part: TrainingPart, classes: tuple[str, ...], grid_size: int) -> ReaderCase:
+def _reader_case(case: QueuedCase, part: TrainingPart, grid_size: int) -> ReaderCase:
     index = part.data.ids.index(case.case_id)
     image = part.data.pixels[part.data.rows[index]]
     return ReaderCase(
@@ -126,7 +125,7 @@ def _reader_case(case: QueuedCase, part: TrainingPart, classes: tuple[str, ...],
         prediction=case.prediction,
         confidence=case.confidence,
         probabilities=case.probabilities,
-        classes=classes,
+        classes=part.classes,
         lesion_mask=part.lesion[index],
         lung_mask=part.lung[index],
         misleading_mask=part.marker[index],

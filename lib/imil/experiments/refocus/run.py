@@ -13,7 +13,6 @@ from pathlib import Path
 from imil.experiments.folder import ExperimentFolder
 from imil.experiments.processes import local_processes
 from imil.experiments.refocus.plan import Plan, result_path, tasks
-from imil.experiments.refocus.presets import TRAINING
 from imil.experiments.refocus.results import read_result
 from imil.experiments.refocus.table import World
 from imil.experiments.schedule import Backend, Progress, alone, carry_out
@@ -51,7 +50,7 @@ def run_refocus(
     folder.claim(plan.conditions)
     with alone(folder):
         read_worlds(plan, folder)  # a damaged result is told about now rather than after hours
-        running = backend() if backend else local_processes(str(TRAINING["device"]))
+        running = backend() if backend else local_processes(plan.device)
         try:
             carry_out(tasks(plan, folder), running, progress)
         finally:

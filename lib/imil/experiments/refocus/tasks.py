@@ -11,11 +11,10 @@ from imil.experiments.refocus import data as files
 from imil.experiments.refocus.arms import LUNG_MASK, Arm
 from imil.experiments.refocus.lungmask import nothing_learnt, register_lung_mask
 from imil.experiments.refocus.measures import Measures, finder_quality, measure
-from imil.experiments.refocus.presets import Setting, Size
 from imil.experiments.refocus.readers import answers, labels_of
 from imil.experiments.refocus.results import ArmResult, write_result
+from imil.experiments.refocus.sources import Source
 from imil.experiments.resuming import ResumableTraining, stop_path
-from imil.phantom import CLASSES
 from imil.queueing import build_queue
 from imil.settings import RunSettings
 from imil.training.engine import TrainingEngine
@@ -29,10 +28,9 @@ class DrawTraining:
 
     key: str
     path: Path
-    setting: Setting
+    source: Source
     shortcut: float | None
     seed: int
-    size: Size
     needs: tuple[str, ...] = ()
 
     @property
@@ -41,7 +39,7 @@ class DrawTraining:
 
     def run(self, device: str, threads: int) -> None:
         """See `imil.experiments.schedule.Task.run`."""
-        files.write_training(self.path, self.setting, self.shortcut, self.seed, self.size)
+        files.write(self.path, self.source.training(self.shortcut, self.seed))
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,8 @@ class DrawTest:
 
     key: str
     path: Path
-    setting: Setting
+    source: Source
     seed: int
-    size: Size
     needs: tuple[str, ...] = ()
 
     @property
@@ -61,7 +58,7 @@ class DrawTest:
 
     def run(self, device: str, threads: int) -> None:
         """See `imil.experiments.schedule.Task.run`."""
-        files.write_test(self.path, self.setting, self.seed, self.size)
+        files.write(self.path, self.source.test(self.seed))
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Trunk:
     def run(self, device: str, threads: int) -> None:
         """See `imil.experiments.schedule.Task.run`."""
         part = files.read_training(self.training)
-        training = ResumableTraining(CLASSES, part.data, self.settings, self.folder, device, threads)
+        training = ResumableTraining(part.classes, part.data, self.settings, self.folder, device, threads)
         training.train_to(self.stop)
         training.forget_progress()
 
@@ -124,7 +121,7 @@ class ArmTask:
         part = files.read_training(self.training)
         if self.arm.name == LUNG_MASK:
             register_lung_mask(part.lung)
-        training = ResumableTraining(CLASSES, part.data, self.settings, self.folder, device, threads)
+        training = ResumableTraining(part.classes, part.data, self.settings, self.folder, device, threads)
         round_ = Round(self.arm, part)
         if self.trunk is not None:
             training.go_on_from(stop_path(self.trunk, self.settings.imil_epochs[0]))
@@ -177,7 +174,7 @@ class Round:
         if not self._arm.reader:
             return
         queue = build_queue(engine)
-        said = answers(self._arm, queue.cases, self._part, CLASSES, grid_size=settings.grid_size, seed=settings.seed)
+        said = answers(self._arm, queue.cases, self._part, grid_size=settings.grid_size, seed=settings.seed)
         if not said:
             self.refused = f"None of the {len(queue.cases)} queued images was answered with cells."
             return
@@ -194,8 +191,8 @@ class Round:
             self.finder = finder_quality(insight, self._part, set(said))
 
     def _learnt(self, engine: TrainingEngine, said: dict[str, CaseFeedback]) -> Insight | None:
-        labels = labels_of(said, self._part, CLASSES)
-        lack = shortcoming(list(said.values()), labels, CLASSES, engine.settings)
+        labels = labels_of(said, self._part)
+        lack = shortcoming(list(said.values()), labels, self._part.classes, engine.settings)
         if lack is not None:
             raise BadInput(lack)
         return engine.learn(said)

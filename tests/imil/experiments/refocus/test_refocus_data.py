@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from imil.errors import BadInput
-from imil.experiments.refocus.data import (
-    TEST_SEEDS,
-    half_of_each_class,
-    read_test,
-    read_training,
-    write_test,
-    write_training,
-)
+from imil.experiments.refocus.data import read_test, read_training, write
 from imil.experiments.refocus.presets import SETTINGS, Size
+from imil.experiments.refocus.sources import TEST_SEEDS, DrawnRadiographs, half_of_each_class
 from imil.phantom import generate
 
 SIZE = Size(train=20, test=20)
@@ -22,8 +16,9 @@ SIZE = Size(train=20, test=20)
 def drawn(tmp_path):
     def draw(name, shortcut=1.0, seed=100):
         training, test = tmp_path / f"{name}.npz", tmp_path / f"{name}-test.npz"
-        write_training(training, SETTINGS[name], shortcut, seed, SIZE)
-        write_test(test, SETTINGS[name], seed, SIZE)
+        source = DrawnRadiographs(SETTINGS[name], SIZE)
+        write(training, source.training(shortcut, seed))
+        write(test, source.test(seed))
         return read_training(training), read_test(test)
 
     return draw

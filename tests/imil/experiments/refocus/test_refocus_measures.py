@@ -54,7 +54,7 @@ def part():
     marker = np.zeros((5, 8, 8), np.uint8)
     marker[:3, :2, :2] = 1
     nothing = np.zeros_like(marker)
-    return TrainingPart(data("case", [0, 1, 0, 1, 1]), nothing, nothing, marker, marker.any((1, 2)))
+    return TrainingPart(data("case", [0, 1, 0, 1, 1]), nothing, nothing, marker, marker.any((1, 2)), ("normal", "tb"))
 
 
 def insight(part, finds):

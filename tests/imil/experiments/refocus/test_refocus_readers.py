@@ -24,7 +24,7 @@ def part_of(*, marked=True):
         marker[labels == 1, :3, :3] = 1
     ids = tuple(f"case{index:02d}" for index in range(COUNT))
     data = TrainingData(ids, np.zeros((COUNT, 16, 16), np.uint8), np.arange(COUNT), labels)
-    return TrainingPart(data, lesion, lung, marker, marker.any((1, 2)))
+    return TrainingPart(data, lesion, lung, marker, marker.any((1, 2)), CLASSES)
 
 
 def asked(name, part, seed=0):
@@ -33,7 +33,7 @@ def asked(name, part, seed=0):
         QueuedCase(case, CLASSES[label], CLASSES[label], 0.9, (0.1, 0.9), "class_balanced", heat, "gradcam", "layer")
         for case, label in zip(part.data.ids, part.data.labels.tolist(), strict=True)
     ]
-    return answers(ARMS[name], queue, part, CLASSES, grid_size=4, seed=seed)
+    return answers(ARMS[name], queue, part, grid_size=4, seed=seed)
 
 
 @pytest.fixture

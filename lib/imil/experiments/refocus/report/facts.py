@@ -9,7 +9,7 @@ from imil.experiments.refocus.arms import BASELINE, CLEAN_ARM
 from imil.experiments.refocus.plan import Plan
 from imil.experiments.refocus.presets import CLEAN_AT_LEAST, CONFOUNDED_AT_MOST, training_settings
 from imil.experiments.refocus.report.sentences import sentences
-from imil.experiments.refocus.table import LEAST_GAP, Row, World, build_contrasts, build_rows
+from imil.experiments.refocus.table import LEAST_GAP, World, build_contrasts, build_rows
 from imil.report.data import versions
 
 VERSION = 1
@@ -36,9 +36,9 @@ def facts_of(plan: Plan, worlds: Sequence[World], command: str) -> dict[str, Any
         "versions": versions(),
         "seeds": list(plan.seeds),
         "shortcuts": list(plan.shortcuts),
-        "images": asdict(plan.size),
+        "images": asdict(plan.size) | {"drawn": plan.images is None},
         "training": training.model_dump(mode="json", exclude={"seed"}),
-        "settings": [_setting(world, rows) for world in worlds],
+        "settings": [_setting(world, calibrated=plan.images is None) for world in worlds],
         "arms": [
             {name: getattr(arm, name) for name in ("name", "title", "group", "description", "mode", "control")}
             for arm in plan.arms
@@ -50,17 +50,17 @@ def facts_of(plan: Plan, worlds: Sequence[World], command: str) -> dict[str, Any
     return facts | {"sentences": sentences(facts)}
 
 
-def _setting(world: World, rows: Sequence[Row]) -> dict[str, Any]:
-    """A setting with a strength, and whether it kept what it was calibrated for."""
+def _setting(world: World, *, calibrated: bool) -> dict[str, Any]:
+    """A setting with a strength, and whether it kept what it was calibrated for, if it was."""
     setting = world.setting
     accuracies = {
         name: [float(result.measures["accuracy"] or 0.0) for result in world.results.get(name, {}).values()]
         for name in (BASELINE, CLEAN_ARM)
     }
     lowest_clean, highest_baseline = min(accuracies[CLEAN_ARM], default=None), max(accuracies[BASELINE], default=None)
-    calibrated = None
-    if setting.marked and lowest_clean is not None and highest_baseline is not None:
-        calibrated = lowest_clean >= CLEAN_AT_LEAST and highest_baseline <= CONFOUNDED_AT_MOST
+    kept = None
+    if calibrated and setting.marked and lowest_clean is not None and highest_baseline is not None:
+        kept = lowest_clean >= CLEAN_AT_LEAST and highest_baseline <= CONFOUNDED_AT_MOST
     return {
         "setting": setting.name,
         "title": setting.title,
@@ -73,7 +73,7 @@ def _setting(world: World, rows: Sequence[Row]) -> dict[str, Any]:
         "phantom": asdict(setting.drawn_with(world.shortcut)),
         "lowest_clean": lowest_clean,
         "highest_baseline": highest_baseline,
-        "calibrated": calibrated,
+        "calibrated": kept,
     }
 
 

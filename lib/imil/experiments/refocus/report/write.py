@@ -62,6 +62,8 @@ def draw_all(facts: dict[str, Any], plan: Plan) -> list[Drawn]:
         forest = forest_figure(facts, of_modes=of_modes)
         if forest is not None:
             found.append(Drawn(name, heading, _FOREST[of_modes] + _READ, *saved(forest)))
+    if plan.images is not None:
+        return found
     caption = "Two diseased patients of each setting, above with the marker, below without."
     found.append(Drawn("examples", "The radiographs", caption, *saved(example_figure(plan))))
     return found
