@@ -18,6 +18,7 @@ from sqlalchemy import Column, Table
 from typer.main import get_command
 
 from imil.cli import app
+from imil.experiments.catalogue import EXPERIMENTS
 from imil.settings import PRESETS, describe
 from imil.store.models import Base
 
@@ -155,8 +156,8 @@ def _help_pages(command: Any, name: str, parent: Any) -> Iterable[str]:
         help_option_names=["-h", "--help"],
     )
     text = command.get_help(context).rstrip()
-    if name.startswith("imil experiment ") and name != FIRST_EXPERIMENT:
-        # The experiments have the same options; a page that repeats them six times isn't read.
+    if name.removeprefix("imil experiment ") in EXPERIMENTS and name != FIRST_EXPERIMENT:
+        # The experiments on a study have the same options; a page that repeats them six times isn't read.
         text = f"{text.partition('Options:')[0].rstrip()}\n\nOptions: those of `{FIRST_EXPERIMENT}`."
     yield f"## `{name}`\n\n```text\n{text}\n```\n"
     for child in getattr(command, "commands", {}).values():

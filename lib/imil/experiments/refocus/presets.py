@@ -20,6 +20,8 @@ SHORTCUTS = (0.9, 0.95, 1.0)
 REPORTED_SHORTCUTS = (0.95, 1.0)
 CLEAN = 0.5
 """The shortcut of the clean arm: the marker says nothing about the class."""
+READERS_TARGET = 0.70
+"""Gap closed that the best mode is to reach with readers who make mistakes."""
 TRAINING: dict[str, Any] = {
     "network": "imil_resnet8",
     "image_size": 64,

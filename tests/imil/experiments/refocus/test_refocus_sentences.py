@@ -5,7 +5,9 @@ from imil.experiments.refocus.report.sentences import sentences
 from imil.experiments.refocus.table import build_contrasts, build_rows
 from tests.imil.experiments.refocus.refocus_helpers import made_world
 
-ARMS = choose_arms(["blackout", "counterfactual", "counterfactual_random_cells", "lung_mask"])
+ARMS = choose_arms(
+    ["blackout", "counterfactual", "counterfactual_random_cells", "counterfactual_careless", "lung_mask"]
+)
 
 
 def said(accuracies, setting="corner", shortcut=0.95, calibrated=True, **more):
@@ -61,6 +63,13 @@ def test_controls_and_the_lung_mask_stand_beside_the_mode():
     )
     assert "counterfactual is shown to be ahead of counterfactual_random_cells." in text
     assert "the lung mask without a reader is ahead of counterfactual." in text
+
+
+def test_readers_who_make_mistakes_stand_beside_the_best_mode():
+    arms = {"counterfactual": [0.86, 0.85, 0.88], "counterfactual_careless": [0.8, 0.79, 0.81], "blackout": BASE}
+    text = said({"baseline": BASE, "clean": CLEAN, **arms})
+    assert "with readers who make mistakes it closes counterfactual_careless 0.74" in text
+    assert "the figure to reach is 0.70" in text
 
 
 def test_without_a_gap_no_ratio_is_printed():

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from imil.experiments.refocus.arms import LUNG_MASK
+from imil.experiments.refocus.presets import READERS_TARGET
 from imil.experiments.refocus.table import Row, is_above, is_below
 from imil.experiments.tables.phrases import joined, signed
 
@@ -44,6 +45,7 @@ def _world(world: World, rows: Sequence[Row], contrasts: Sequence[Row]) -> Itera
         yield from _without_marker(name, modes)
     elif any(row["gap_closed"] is not None for row in modes):
         yield from _healed(name, world, modes)
+        yield from _mistaken(name, world, rows)
         yield from _controls(name, modes, contrasts)
         yield from _lung_mask(name, modes, contrasts)
     elif modes:
@@ -79,6 +81,18 @@ def _healed(name: str, world: World, modes: Sequence[Row]) -> Iterator[str]:
     unclear = [row for row in defined if row is not best and row not in healing and row not in harming]
     if unclear:
         yield f"{name}: neither is shown of {joined([row['arm'] for row in unclear])}."
+
+
+def _mistaken(name: str, world: World, rows: Sequence[Row]) -> Iterator[str]:
+    """What is left of the best mode with readers who make mistakes."""
+    modes = [row for row in rows if row["group"] == "mode" and row["gap_closed"] is not None]
+    best = max(modes, key=lambda row: row["gap_closed"])["arm"]
+    readers = [
+        row for row in rows if row["group"] == "reader" and row["mode"] == best and row["gap_closed"] is not None
+    ]
+    if readers:
+        target = "" if world["target"] is None else f"; the figure to reach is {READERS_TARGET:.2f}"
+        yield f"{name}: with readers who make mistakes it closes {joined([_short(row) for row in readers])}{target}."
 
 
 def _controls(name: str, modes: Sequence[Row], contrasts: Sequence[Row]) -> Iterator[str]:
