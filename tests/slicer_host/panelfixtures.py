@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from imil.study import Study
+from tests.learnt import await_approval
 from tests.monailabel_app.server_process import Server, serve, stop
 from tests.reviewable import grey_study, open_round
 
@@ -39,6 +40,15 @@ def panel_study(panel_server: Server) -> Iterator[Study]:
 
 
 @pytest.fixture
+def learnt_study(panel_server: Server) -> Iterator[Study]:
+    """The server's study with a run that awaits approval of what six answers taught."""
+    opened = Study.open(panel_server.study)
+    await_approval(opened, [case.id for case in opened.cases if case.split == "train"][:QUEUED])
+    yield opened
+    opened.store.close()
+
+
+@pytest.fixture
 def desk(host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The module, opened for the first time; answers are kept in the test's folder."""
     import qt
@@ -57,17 +67,18 @@ class Desk:
         self.ui, self.logic, self.review = self.widget.ui, self.widget.logic, self.widget.logic.review
 
     def connect(self, url: str, reader: str = "Ada") -> None:
-        """By the panel; waits for the first case."""
+        """By the panel; waits for the first case, or for the first image with a find."""
         self.ui.url_edit.setText(url)
         self.ui.reader_edit.setText(reader)
         self.host.click(self.ui.connect_button)
-        self.host.wait_until(lambda: self.review.case is not None, 30)
+        self.host.wait_until(lambda: self.review.case is not None or self.review.insight.opened is not None, 30)
         self.settle()
 
     def settle(self, seconds: float = 30) -> None:
         """Until nothing is under way, and Qt has laid out what changed."""
         self.host.idle(0.1)
-        self.host.wait_until(lambda: not self.review.busy and not self.review.pending, seconds)
+        unsent = lambda: self.review.pending or self.review.insight.pending  # noqa: E731
+        self.host.wait_until(lambda: not self.review.busy and not unsent(), seconds)
 
     def keys(self, *names: str) -> None:
         """Press keys where the keyboard is."""

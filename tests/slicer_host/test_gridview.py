@@ -81,6 +81,24 @@ def test_everything_moves_with_the_image(stage):
         assert not (one & ~grown(other))[3:-3, 3:-3].any()  # at the view's border lines are cut off
 
 
+def test_swapped_cells_have_arrows_until_others_are_named(stage):
+    show(stage)
+    stage.grid_view.set_swapped((6, 13))
+    for cell in range(GRID.num_cells):
+        area = drawn(stage)[cell_area(stage, cell, 6)]
+        assert area.any() == (cell in (6, 13))
+        if area.any():  # in the middle, with an arrow in each of its halves
+            height, width = area.shape
+            assert not area[: height // 4].any()
+            assert not area[:, : width // 5].any()
+            assert area[: height // 2].any()
+            assert area[height // 2 :].any()
+    show(stage)  # another image
+    assert drawn(stage)[cell_area(stage, 6, 6)].any()
+    stage.grid_view.set_swapped(())
+    assert not drawn(stage)[cell_area(stage, 6, 6)].any()
+
+
 def test_the_window_does_not_change_it(stage):
     import slicer
 

@@ -38,6 +38,21 @@ def test_every_tab_fits_and_nothing_is_cut_off(desk: Desk, panel_server: Server,
     desk.keys("A", "Return")
     desk.settle()
     desk.keys(f"Alt+{tab}")
+    if tab == 3:
+        desk.host.click(desk.ui.round_button, (20, 8))
+    assert_nothing_is_cut_off(desk)
+
+
+def test_what_was_learnt_fits(desk: Desk, panel_server: Server, learnt_study: Study) -> None:
+    desk.connect(panel_server.url)
+    desk.click_cell(5)
+    desk.ui.cells_table.selectRow(0)
+    desk.host.click(desk.ui.veto_cells_button)
+    desk.settle()
+    assert_nothing_is_cut_off(desk)
+
+
+def assert_nothing_is_cut_off(desk: Desk) -> None:
     desk.host.idle(0.1)
     assert desk.widget.parent.minimumSizeHint.width() <= PANEL_WIDTH
     for kind in ("QLabel", "QAbstractButton"):

@@ -65,7 +65,7 @@ def test_long_names_from_the_server_do_not_either(
     opened.rationale = f"It looked at {name}."
     panel.case.refresh()
     panel.answer.refresh_case()
-    review._show_problem(Problem("server", f"The image {name!r} can't be read."))
+    review._problems.add(Problem("server", f"The image {name!r} can't be read."))
     assert widths(desk) == (PANEL_WIDTH, SIZE.width())
     assert "\u200b" in ui.previous_answer_label.text
     assert "\u200b" in ui.foreign_rationale_label.text

@@ -38,8 +38,10 @@ def reached_from(*names: str) -> set[str]:
 
 
 def test_the_session_knows_no_qt_and_no_slicer() -> None:
-    session = reached_from("review", "console", "training", "settingsform", "casewords")
-    assert {"client", "worker", "outbox", "drafts", "grid", "images"} <= session
+    session = reached_from(
+        "review", "console", "training", "settingsform", "settingsgroups", "guidance", "casewords", "insightwords"
+    )
+    assert {"client", "worker", "outbox", "drafts", "grid", "images", "insightdesk", "corrections"} <= session
     # Translation is Slicer's where there is one.
     guilty = {name: imports(name)[1] & SLICER for name in session - {"i18n"}}
     assert {name: found for name, found in guilty.items() if found} == {}
@@ -48,7 +50,7 @@ def test_the_session_knows_no_qt_and_no_slicer() -> None:
 def test_the_view_makes_no_request_and_has_no_widgets() -> None:
     view = reached_from("viewer", "plots")
     assert {"overlay", "gridview", "painter", "casenodes"} <= view
-    assert not view & {"review", "desk", "sending", "link"}
+    assert not view & {"review", "desk", "insightdesk", "sending", "link", "client"}
     assert not any(name.startswith("panels") for name in view)
     assert [name for name in view if imports(name)[1] & {"qt", "ctk"}] == []
 

@@ -28,7 +28,7 @@ RUN = {
     "training": False,
     "message": "4 of 20 cases are reviewed.",
     "metrics": {"test": {"loss": 0.5, "auroc": None}},
-    "contract": 2,
+    "contract": 3,
 }
 INFO = {
     "name": "IMIL",
@@ -36,7 +36,13 @@ INFO = {
     "labels": ["normal", "tb"],
     "datastore": {"name": "Thorax", "total": 9},
     "strategies": {"imil_outlier": {"description": "", "run": RUN}, "random": {}},
-    "trainers": {"classifier": {"settings": {"epochs": {"type": "integer", "default": 100}}, "presets": {"paper": {}}}},
+    "trainers": {
+        "classifier": {
+            "settings": {"epochs": {"type": "integer", "default": 100}},
+            "presets": {"paper": {}},
+            "config": {"feedback": ["propagate", "blackout"], "epochs": 100},
+        }
+    },
     "train_stats": {
         "classifier": {
             "history": [{"epoch": 1, "train": {"loss": 1.0, "auroc": None}}, {"epoch": 2, "test": {"loss": 0.9}}],
@@ -108,10 +114,14 @@ def test_server_info() -> None:
     assert status.metrics == {"test": {"loss": 0.5, "auroc": None}}
     assert [entry["epoch"] for entry in info.history] == [1, 2]
     assert info.scores[0]["split"] == "test"
+    assert info.present == {"feedback": "propagate", "epochs": 100}
+    assert info.feedback == "propagate"
+    completed = ServerInfo.parse(changed(INFO, "strategies.imil_outlier.run.state", "completed"))
+    assert completed.feedback == ""
 
 
 def test_a_study_without_a_run() -> None:
-    none = {"state": "none", "run": None, "classes": ["a"], "contract": 2, "metrics": {}}
+    none = {"state": "none", "run": None, "classes": ["a"], "contract": 3, "metrics": {}}
     info = ServerInfo.parse(changed(changed(INFO, "strategies.imil_outlier.run", none), "train_stats", {}))
     assert (info.status.run, info.status.epoch, info.history, info.scores) == (None, 0, (), ())
     empty = Queue.parse(QUEUE | {"run": None, "cases": [], "state": "none"})

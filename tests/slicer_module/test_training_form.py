@@ -1,11 +1,15 @@
 """The settings form against the library's own settings, and training in words and tables."""
 
+from dataclasses import asdict
+
 import pytest
 from IMILLib import training
 from IMILLib.records import RunStatus
-from IMILLib.settingsform import CHOICE, EPOCHS, FLAG, NUMBER, TEXT, WHOLE, Field, SettingsForm
+from IMILLib.settingsform import CHOICE, EPOCHS, FLAG, MODES, NUMBER, TEXT, WHOLE, Field, SettingsForm
+from IMILLib.settingsgroups import GIVEN_ANEW, grouped, has_effect
 
-from imil.settings import PRESETS, RunSettings, describe, resolve
+from imil import plans
+from imil.settings import FEEDBACK, PRESETS, RunSettings, describe, resolve
 
 
 @pytest.fixture
@@ -20,12 +24,15 @@ def field(form: SettingsForm, name: str) -> Field:
 def test_every_setting_has_a_field_of_its_kind(form: SettingsForm) -> None:
     assert [field.name for field in form.fields] == list(RunSettings.model_fields)
     kinds = {field.name: field.kind for field in form.fields}
-    assert {name: kinds[name] for name in ("network", "image_size", "lr", "requeue", "fill", "imil_epochs")} == {
+    assert {
+        name: kinds[name] for name in ("network", "image_size", "lr", "requeue", "fill", "feedback", "imil_epochs")
+    } == {
         "network": TEXT,
         "image_size": WHOLE,
         "lr": NUMBER,
         "requeue": FLAG,
         "fill": CHOICE,
+        "feedback": MODES,
         "imil_epochs": EPOCHS,
     }
     assert field(form, "image_size").limits == "8 to 4096"
@@ -85,6 +92,11 @@ def test_whatever_the_form_lets_through_the_library_takes(form: SettingsForm) ->
         ("lr", "fast", "Learning rate can't be 'fast'; it must be a number, 0 to 10."),
         ("lr", "11", "Learning rate can't be '11'; it must be a number, 0 to 10."),
         ("epochs", "1.5", "Epochs can't be '1.5'; it must be a whole number, 1 to 100000."),
+        (
+            "feedback",
+            "rrr+heal",
+            f"Feedback mode can't be 'heal'; choose one of: {', '.join(FEEDBACK)}.",
+        ),
         ("imil_epochs", "70, soon", "Rounds after epochs can't be 'soon'; it must be a whole number."),
         ("fill", "some", "Fill can't be 'some'; choose one of: none, least_confident, out_of_fold."),
         ("imil_epochs", "100", "A round can't follow epoch 100: rounds come after epochs 1 to 99."),
@@ -109,6 +121,33 @@ def test_a_server_without_presets_or_with_unknown_types_still_has_a_form() -> No
     form = SettingsForm({"new": {"type": "object", "default": None}}, {})
     assert (form.preset, form.fields[0].kind, form.request()) == ("", TEXT, {})
     assert form.fields[0].text(None) == ""
+
+
+def test_modes_are_chosen_by_name_or_joined(form: SettingsForm) -> None:
+    feedback = field(form, "feedback")
+    assert feedback.choices == FEEDBACK
+    for typed in ("counterfactual", "counterfactual+propagate", "rrr + propagate"):
+        form.put(feedback, typed)
+        assert form.problems == ()
+        assert resolve(**form.request()).feedback == typed.replace(" ", "")
+
+
+def test_settings_come_in_groups_and_those_without_effect_are_known(form: SettingsForm) -> None:
+    groups = dict(grouped(form.fields))
+    assert list(groups)[:2] == ["Rounds", "Feedback"]
+    assert sorted(each.name for fields in groups.values() for each in fields) == sorted(RunSettings.model_fields)
+    assert [each.name for each in groups["Feedback"]] == list(GIVEN_ANEW) == list(plans.GIVEN_ANEW)
+    of_modes = {"randomise_with", "penalty", "propagate_by", "propagate_tolerance", "decoys", "insight"}
+    shown = lambda: {name for name in of_modes if has_effect(name, form.values)}  # noqa: E731
+    assert shown() == set()
+    for mode, names in {
+        "randomise": {"randomise_with"},
+        "rrr": {"penalty"},
+        "propagate": {"propagate_by", "propagate_tolerance", "insight"},
+        "counterfactual+propagate": of_modes - {"randomise_with", "penalty"},
+    }.items():
+        form.put(field(form, "feedback"), mode)
+        assert shown() == names
 
 
 @pytest.mark.parametrize(
@@ -149,20 +188,25 @@ def test_progress_says_what_the_time_left_is_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "start", "resume", "early", "stop"),
+    ("changed", "allowed"),
     [
-        ({"state": "none", "run": None, "training": False}, True, False, False, False),
-        ({}, False, False, False, True),
-        ({"training": False}, True, True, False, False),
-        ({"state": "failed", "training": False}, True, True, False, False),
-        ({"state": "awaiting_review", "training": False, "reviewed": 3, "queued": 5}, True, False, True, False),
-        ({"state": "awaiting_review", "training": False, "reviewed": 5, "queued": 5}, True, True, False, False),
-        ({"state": "completed", "training": False}, True, False, False, False),
+        ({"state": "none", "run": None, "training": False}, "start"),
+        ({}, "stop"),
+        ({"training": False}, "start resume"),
+        ({"training": False, "round": 1, "epoch": 14}, "start resume reopen"),
+        ({"training": False, "round": 1, "epoch": 15}, "start resume"),
+        ({"state": "failed", "training": False}, "start resume"),
+        ({"state": "awaiting_review", "training": False, "reviewed": 3, "queued": 5}, "start early more"),
+        ({"state": "awaiting_review", "training": False, "reviewed": 5, "queued": 5}, "start resume more"),
+        ({"state": "awaiting_review", "training": True, "reviewed": 5, "queued": 5}, "stop"),
+        ({"state": "awaiting_approval", "training": False, "reviewed": 5, "queued": 5}, "start resume reopen"),
+        ({"state": "completed", "training": False}, "start"),
     ],
 )
-def test_what_can_be_asked(changed: dict[str, object], start: bool, resume: bool, early: bool, stop: bool) -> None:
-    assert training.actions(status(**changed), True) == training.Actions(start, resume, early, stop)
-    assert training.actions(status(**changed), False) == training.Actions(False, False, False, False)
+def test_what_can_be_asked(changed: dict[str, object], allowed: str) -> None:
+    can = asdict(training.actions(status(**changed), True, 14))
+    assert {name for name, may in can.items() if may} == set(allowed.split())
+    assert not any(asdict(training.actions(status(**changed), False, 14)).values())
 
 
 def epoch(number: int, loss: float, accuracy: float, auroc: float | None = None) -> dict[str, object]:

@@ -54,9 +54,9 @@ class CaseNodes:
         volume.EndModify(was_modifying)
         _set_window(volume.GetDisplayNode(), low, high)
 
-    def show_heat_map(self, values: np.ndarray, ijk_to_ras: np.ndarray, title: str) -> None:
-        """Put a heat map float32 (rows, cols) in [0, 1] into its volume."""
-        volume = self._volume("heat map", _("IMIL heat map of {title}").format(title=title))
+    def show_heat_map(self, values: np.ndarray, ijk_to_ras: np.ndarray, name: str) -> None:
+        """Put a heat map float32 (rows, cols) in [0, 1] into its volume, which gets this name."""
+        volume = self._volume("heat map", name)
         was_modifying = volume.StartModify()
         _fill_volume(volume, values, ijk_to_ras)
         volume.EndModify(was_modifying)

@@ -60,6 +60,19 @@ def corners(size: tuple[float, float], inset: float) -> np.ndarray:
     )
 
 
+def arrows(size: tuple[float, float], length: float) -> np.ndarray:
+    """Two arrows in the cell's middle, one to the right above one to the left: what is here is swapped.
+
+    They are so many pixels long, but never longer than three fifths of the cell's shorter side.
+    """
+    length = min(length, 0.6 * min(size))
+    half, head = length / 2, length / 4
+    right = np.array([[(-half, 0), (half, 0)], [(half, 0), (half - head, -head)], [(half, 0), (half - head, head)]])
+    up, down = np.array([0, -head * 1.2]), np.array([0, head * 1.2])
+    both = np.concatenate([right + up, right * [-1, 1] + down])
+    return 0.5 + both / np.maximum(size, _NOTHING)
+
+
 def placed(pattern: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """A pattern drawn into cells.
 

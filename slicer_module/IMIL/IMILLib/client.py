@@ -10,6 +10,7 @@ import requests
 
 from .errors import ServerError
 from .i18n import _
+from .insightrecords import Correction, Find, Insight
 from .records import Answer, Case, Queue, Receipt, ServerInfo
 from .serverinfo import STRATEGY
 from .transport import Transport
@@ -19,7 +20,7 @@ MAX_JSON_BYTES = 64 * MEGABYTE
 MAX_FILE_BYTES = 256 * MEGABYTE
 TRAIN_SECONDS = 75.0
 """The server waits up to half a minute for a training process to end before it answers."""
-ANSWER_TAG = "imil"
+ANSWER_TAG, FIND_TAG = "imil", "find"
 _PROBLEM_LINES = 3
 
 
@@ -87,8 +88,24 @@ class Client:
 
     def heat_map(self, case: Case) -> bytes:
         """The case's heat map: compressed NIfTI, float32 in [0, 1], of the image's size."""
-        wanted = {"label": case.id, "tag": case.cam_tag}
-        return self._transport.send("GET", "/datastore/label", limit=MAX_FILE_BYTES, params=wanted)
+        return self._label(case.id, case.cam_tag)
+
+    def insight(self) -> Insight | None:
+        """What the newest round that was learnt from has taught; None if there is nothing."""
+        reply = self._ask("imil_insight")
+        return Insight.parse(reply) if reply else None
+
+    def correct(self, correction: Correction) -> Insight:
+        """Send a veto or correction; what was learnt as it then stands. Sending it again does no harm."""
+        return Insight.parse(self._ask("imil_insight", **correction.params()))
+
+    def find(self, image: str) -> bytes:
+        """Where something was found in an image: compressed NIfTI, uint8, of the image's size."""
+        return self._label(image, FIND_TAG)
+
+    def any_image(self) -> Find:
+        """A random training image."""
+        return Find.parse(self._ask("random"), 0)
 
     def submit(self, answer: Answer, mask: bytes, mask_name: str = "mask.nrrd") -> Receipt:
         """Send an answer. Sending it again under the same key does no harm.
@@ -140,6 +157,10 @@ class Client:
     def close(self) -> None:
         """Close all connections for good, and break off the requests under way in other threads."""
         self._transport.close()
+
+    def _label(self, image: str, tag: str) -> bytes:
+        wanted = {"label": image, "tag": tag}
+        return self._transport.send("GET", "/datastore/label", limit=MAX_FILE_BYTES, params=wanted)
 
     def _ask(self, strategy: str, **request: Any) -> dict[str, Any]:
         reply = self._json("POST", f"/activelearning/{strategy}", json={"client_id": self.reader, **request})

@@ -1,7 +1,7 @@
 """The grid that a reader paints on: pixels to cells, cells to masks.
 
-The server owns the geometry: it sends the cell edges, and everything here follows from them. Cells are numbered row by
-row from 0, top left first, rows and columns being those of the image file.
+The server owns the geometry: it sends a case's cell edges, and everything here follows from them. Cells are numbered
+row by row from 0, top left first, rows and columns being those of the image file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ class CellGrid:
     def __init__(self, row_edges: Sequence[int], col_edges: Sequence[int]) -> None:
         self.row_edges = _checked_edges(row_edges)
         self.col_edges = _checked_edges(col_edges)
+
+    @classmethod
+    def square(cls, size: int, shape: tuple[int, int]) -> CellGrid:
+        """``size`` x ``size`` cells over an image of ``shape`` (rows, cols), by the server's own rule.
+
+        For images that no case is about: with a case, the server sends the edges. Only cells' numbers are sent back.
+
+        Raises:
+            ValueError: if the image is smaller than the grid.
+        """
+        return cls(*([length * part // size for part in range(size + 1)] for length in shape))
 
     @property
     def rows(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ from .overlay import CaseView
 
 _MARK_COLORS = {MATTERS: SEGMENT_COLORS["matters"], MISLED: SEGMENT_COLORS["misled"]}
 GRID_COLOR, HOVER_COLOR, CURSOR_COLOR = (1.0, 1.0, 1.0), (1.0, 1.0, 0.75), (1.0, 1.0, 1.0)
+SWAP_COLOR = (1.0, 0.62, 0.85)
 _FRAME_INSET, _HOVER_INSET, _CURSOR_INSET = 2.5, 6.0, 9.0
 """Pixels between a cell's border and a line along it: those of neighbours, and of hover and cursor, don't overlap.
 
 These and all other lengths here are Qt's pixels; `_scale_of` says how many of the screen's there are to one."""
-_DASH, _SMALLEST_SPACING = 8.0, 14.0
-"""Pixels: a dash and the gap after it; from one hatching line to the next, in small cells."""
+_DASH, _SMALLEST_SPACING, _ARROW = 8.0, 14.0, 26.0
+"""Pixels: a dash and the gap after it; from one hatching line to the next, in small cells; an arrow."""
 
 
 class GridView:
@@ -29,6 +30,7 @@ class GridView:
 
     Cells that matter have a solid frame and slanted hatching, those that misled the model a dashed frame and crossed
     hatching, so that no information is in the colour alone; every line has a dark rim, to be seen on black and white.
+    Cells that are swapped between images have two arrows.
     Everything follows the view's zoom, pan, flip and size, and disappears while the view shows another image.
 
     Args:
@@ -41,6 +43,7 @@ class GridView:
         self._widget = slice_widget
         self._case = case_view
         self._values: tuple[int, ...] = ()
+        self._swapped: tuple[int, ...] = ()
         self._hover: int | None = None
         self._cursor: int | None = None
         self._wanted = False
@@ -49,6 +52,7 @@ class GridView:
         self._lines = TwoToneLines(GRID_COLOR, 1.0, opacity=0.55)
         self._hatching = {mark: TwoToneLines(color, 1.0) for mark, color in _MARK_COLORS.items()}
         self._frames = {mark: TwoToneLines(color, 3.0) for mark, color in _MARK_COLORS.items()}
+        self._arrows = TwoToneLines(SWAP_COLOR, 2.0)
         self._hovered = TwoToneLines(HOVER_COLOR, 2.0)
         self._focused = TwoToneLines(CURSOR_COLOR, 3.0)
         self._layers = (
@@ -56,6 +60,7 @@ class GridView:
             self._lines,
             *self._hatching.values(),
             *self._frames.values(),
+            self._arrows,
             self._hovered,
             self._focused,
         )
@@ -82,6 +87,12 @@ class GridView:
         """Draw these marks: 0, 1 (matters) or 2 (misled the model) for each cell."""
         if tuple(values) != self._values:
             self._values = tuple(values)
+            self._redraw()
+
+    def set_swapped(self, cells: Iterable[int]) -> None:
+        """Draw these cells as swapped between images, until others are named."""
+        if (named := tuple(cells)) != self._swapped:
+            self._swapped = named
             self._redraw()
 
     def set_cursor(self, cell: int | None) -> None:
@@ -144,6 +155,7 @@ class GridView:
             cells = [cell for cell, value in enumerate(self._values) if value == mark]
             self._hatching[mark].set_segments(drawing.hatching(cells, mark))
             self._frames[mark].set_segments(drawing.mark_frames(cells, mark))
+        self._arrows.set_segments(drawing.arrows(list(self._swapped)))
         self._hovered.set_segments(drawing.frame(self._hover))
         self._focused.set_segments(drawing.brackets(self._cursor))
 
@@ -190,6 +202,9 @@ class _Drawing:
         if mark == MATTERS:
             return self._place(cellpatterns.outline(self._size, self._scale * _FRAME_INSET), cells)
         return self._place(cellpatterns.dashes(self._size, self._scale * _FRAME_INSET, self._scale * _DASH), cells)
+
+    def arrows(self, cells: list[int]) -> np.ndarray:
+        return self._place(cellpatterns.arrows(self._size, self._scale * _ARROW), cells)
 
     def frame(self, cell: int | None) -> np.ndarray:
         return self._place(cellpatterns.outline(self._size, self._scale * _HOVER_INSET), [] if cell is None else [cell])

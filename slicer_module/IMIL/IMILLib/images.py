@@ -34,7 +34,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _RED, _GREEN, _BLUE = 19595, 38470, 7471
 """ITU-R 601-2 luminance, in 65536ths."""
 _HEADER = 348
-_FLOAT32 = 16
+_UINT8, _FLOAT32 = 2, 16
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,22 @@ def read_heat_map(content: bytes, shape: tuple[int, int]) -> np.ndarray:
         return _heat_map(content, shape)
     except (ValueError, struct.error, zlib.error) as error:
         raise ValueError(_("The heat map can't be shown: {reason}.").format(reason=_reason(error))) from None
+
+
+def read_find(content: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """Where something was found, bool (rows, cols), from a NIfTI-1 file of uint8, compressed or not.
+
+    Args:
+        content: the file.
+        shape: (rows, cols) of its image.
+
+    Raises:
+        ValueError: a sentence, if it's damaged or of another size.
+    """
+    try:
+        return _nifti(content, shape, _UINT8, "u1") > 0
+    except (ValueError, struct.error, zlib.error) as error:
+        raise ValueError(_("What was found can't be shown: {reason}.").format(reason=_reason(error))) from None
 
 
 def write_mask(mask: np.ndarray, geometry: dict[str, Any]) -> bytes:
@@ -270,8 +286,17 @@ def _ijk_to_ras(geometry: dict[str, Any]) -> np.ndarray:
 
 
 def _heat_map(content: bytes, shape: tuple[int, int]) -> np.ndarray:
+    values = _nifti(content, shape, _FLOAT32, "f4")
+    if not (values.min() >= -1e-3 and values.max() <= 1 + 1e-3):  # false for NaN as well
+        raise ValueError(_("it has values outside 0 to 1"))
+    return np.clip(values, 0, 1, out=values)
+
+
+def _nifti(content: bytes, shape: tuple[int, int], wanted: int, letters: str) -> np.ndarray:
+    """The values (rows, cols) of a NIfTI-1 file of the wanted type; ``letters`` is NumPy's name of it."""
+    dtype = np.dtype(letters)
     count = shape[0] * shape[1]
-    data = _unpacked(content, _HEADER + (1 << 16) + 4 * count)
+    data = _unpacked(content, _HEADER + (1 << 16) + dtype.itemsize * count)
     if len(data) < _HEADER or data[344:347] != b"n+1":
         raise ValueError(_("it is no NIfTI file"))
     order = "<" if struct.unpack_from("<i", data)[0] == _HEADER else ">"
@@ -281,12 +306,9 @@ def _heat_map(content: bytes, shape: tuple[int, int]) -> np.ndarray:
     lengths = [length for length in dimensions[1 : 1 + max(0, min(7, dimensions[0]))] if length != 1]
     if lengths != [length for length in (shape[1], shape[0]) if length != 1]:
         raise ValueError(_("it hasn't the size of its image"))
-    if kind != _FLOAT32 or offset < _HEADER or len(data) < offset + 4 * count:
+    if kind != wanted or offset < _HEADER or len(data) < offset + dtype.itemsize * count:
         raise ValueError(_("it is incomplete, or its values are of another type"))
-    values = np.frombuffer(data, f"{order}f4", count, offset).reshape(shape).astype(np.float32)
-    if not (values.min() >= -1e-3 and values.max() <= 1 + 1e-3):  # false for NaN as well
-        raise ValueError(_("it has values outside 0 to 1"))
-    return np.clip(values, 0, 1, out=values)
+    return np.frombuffer(data, dtype.newbyteorder(order), count, offset).reshape(shape).astype(dtype)
 
 
 def _unpacked(content: bytes, limit: int) -> bytes:

@@ -67,6 +67,17 @@ class Link:
         self._asking = True
         self.front.call(client.info, self._got_info, self._no_info)
 
+    def probe(
+        self, url: str, token: str, on_info: Callable[[ServerInfo], None], on_error: Callable[[Exception], None]
+    ) -> None:
+        """Ask another server what it is; nothing is connected."""
+        try:
+            client = Client(url, "", token)
+        except ServerError as error:
+            on_error(error)
+        else:
+            self.front.call(client.info, on_info, on_error)
+
     def disconnect(self) -> None:
         """Forget the server. What is under way is dropped; reservations are given back if the server can be reached."""
         client, was = self.client, self.state

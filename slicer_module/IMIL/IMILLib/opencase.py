@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .client import Client
 from .grid import CellGrid
+from .i18n import _
 from .images import Picture, read_heat_map, read_picture
 from .marks import Marks
 from .records import Answer, Case
@@ -59,6 +60,8 @@ class OpenCase:
         answered: her answer is on its way or with the server; another one replaces it.
     """
 
+    paintable = True
+
     def __init__(self, loaded: LoadedCase, stopwatch: Stopwatch, draft: Draft | None = None) -> None:
         self.loaded = loaded
         self.grid = CellGrid(loaded.case.row_edges, loaded.case.col_edges)
@@ -87,6 +90,20 @@ class OpenCase:
     @property
     def heat_map(self) -> np.ndarray:
         return self.loaded.heat_map
+
+    @property
+    def overlay(self) -> np.ndarray:
+        """What is shown over the image."""
+        return self.heat_map
+
+    @property
+    def title(self) -> str:
+        return self.case.id
+
+    @property
+    def overlay_title(self) -> str:
+        """What the node of the overlay is called."""
+        return _("IMIL heat map of {title}").format(title=self.title)
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Answers on disk until the server has confirmed them: one file each, so that nothing is lost with a closed Slicer."""
+"""What readers say, on disk until the server has confirmed it: a file each, so a closed Slicer loses nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import secrets
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ MAX_BYTES = 4 << 20
 _ASIDE = "unreadable"
 _STALE_SECONDS = 60.0
 _TRIES, _PAUSE = 5, 0.02
+
+E = TypeVar("E")
+"""A kind of entry: a frozen dataclass with ``key``, ``reader``, ``url``, ``created`` and ``parse``, as `Pending`."""
 
 
 class OutboxError(OSError):
@@ -60,6 +63,14 @@ class Pending:
     problem: str = ""
     kind: str = ""
 
+    @property
+    def key(self) -> str:
+        return self.answer.key
+
+    @property
+    def reader(self) -> str:
+        return self.answer.reader
+
     def mask(self) -> np.ndarray:
         """The mask uint8 (rows, cols) in pixels of the image: 1 matters, 2 misled the model, 0 neither."""
         return CellGrid(self.row_edges, self.col_edges).mask(self.answer.cells, self.answer.misleading)
@@ -81,18 +92,20 @@ class Pending:
         )
 
 
-class Outbox:
+class Outbox(Generic[E]):
     """A folder of waiting answers. Several Slicers may share it: files have names of their own, each is written whole
     or not at all, and the server counts an answer that two of them send once.
 
     Args:
         folder: made when the first answer is put into it.
+        kind: of what is kept there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: type[E] = Pending) -> None:
         self._folder = Path(folder)
+        self._kind = kind
 
-    def put(self, entry: Pending) -> None:
+    def put(self, entry: E) -> None:
         """Keep an answer, in place of an earlier one of the same key. It's on the disk when this returns.
 
         Raises:
@@ -101,7 +114,7 @@ class Outbox:
         content = json.dumps({"format": FORMAT, **asdict(entry)}, ensure_ascii=False).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write(self._path(entry.answer.key), content)
+            _write(self._path(entry.key), content)
         except OSError as error:
             raise OutboxError(
                 _("The answer can't be kept in {folder} ({reason}); make room there, or make it writable.").format(
@@ -110,7 +123,7 @@ class Outbox:
                 error,
             ) from None
 
-    def entries(self, url: str = "", reader: str = "") -> list[Pending]:
+    def entries(self, url: str = "", reader: str = "") -> list[E]:
         """The answers that wait, the oldest first; of one server and one reader, where those are given.
 
         Files that can't be read as answers are moved into the folder ``unreadable``; see `set_aside`.
@@ -121,7 +134,7 @@ class Outbox:
         self._take_up_leftovers()
         # The files' names rise with the time they were made, and so settle what was said within one second.
         found = [entry for path in self._files(".json") for entry in self._read(path)]
-        wanted = [entry for entry in found if url in ("", entry.url) and reader in ("", entry.answer.reader)]
+        wanted = [entry for entry in found if url in ("", entry.url) and reader in ("", entry.reader)]
         return sorted(wanted, key=lambda entry: entry.created)
 
     def set_aside(self) -> list[Path]:
@@ -146,7 +159,7 @@ class Outbox:
             ) from None
         _sync_folder(self._folder)
 
-    def mark(self, key: str, problem: str, kind: str) -> Pending:
+    def mark(self, key: str, problem: str, kind: str) -> E:
         """Note why an answer was refused, and return it as it's now.
 
         Raises:
@@ -179,7 +192,7 @@ class Outbox:
                 error,
             ) from None
 
-    def _read(self, path: Path) -> list[Pending]:
+    def _read(self, path: Path) -> list[E]:
         """The answer in a file, or none: it's gone, from a newer version of this module, or unreadable."""
         try:
             if path.stat().st_size > MAX_BYTES:
@@ -187,7 +200,7 @@ class Outbox:
             value = json.loads(path.read_bytes())
             if isinstance(value, dict) and isinstance(value.get("format"), int) and value["format"] > FORMAT:
                 return []
-            entry = Pending.parse(value)
+            entry = self._kind.parse(value)
         except FileNotFoundError:
             return []  # another Slicer has sent it meanwhile
         except (ValueError, RecursionError, ServerError, OSError):
@@ -210,8 +223,8 @@ class Outbox:
             try:
                 if time.time() - path.stat().st_mtime < _STALE_SECONDS:
                     continue  # perhaps it's being written now
-                entry = Pending.parse(json.loads(path.read_bytes()))
-                place = self._path(entry.answer.key)
+                entry = self._kind.parse(json.loads(path.read_bytes()))
+                place = self._path(entry.key)
                 if place.exists():
                     path.unlink()
                 else:

@@ -51,7 +51,7 @@ class CaseView:
 
     # The case
 
-    def show(self, picture: Picture, heat_map: np.ndarray, grid: CellGrid, title: str) -> None:
+    def show(self, picture: Picture, heat_map: np.ndarray, grid: CellGrid, title: str, overlay_title: str = "") -> None:
         """Show a case, fitted to the view, without marks and preview.
 
         Args:
@@ -59,6 +59,7 @@ class CaseView:
             heat_map: float32 in [0, 1], as many rows and columns as the image.
             grid: The cells, over as many pixels.
             title: What the nodes are named after.
+            overlay_title: The name of the heat map's node, if it's no heat map of the case.
 
         Raises:
             ValueError: if the three differ in size.
@@ -68,7 +69,7 @@ class CaseView:
             self._remember_view()
             self.picture, self.grid, self.preview = picture, grid, None
             self._nodes.show_image(picture.pixels, picture.ijk_to_ras, picture.low, picture.high, title)
-            self._nodes.show_heat_map(heat_map, picture.ijk_to_ras, title)
+            self.set_heat_map(heat_map, overlay_title or _("IMIL heat map of {title}").format(title=title))
             self._nodes.set_heat_map_look(self._color_map, self._threshold)
             self._nodes.show_cells(title)
             self._marked.clear()
@@ -77,6 +78,11 @@ class CaseView:
             self._fit()
             self._observe_slice_node()
             self._notify()
+
+    def set_heat_map(self, heat_map: np.ndarray, name: str) -> None:
+        """Another heat map over the same image; nothing else changes."""
+        if self.picture is not None:
+            self._nodes.show_heat_map(heat_map, self.picture.ijk_to_ras, name)
 
     def set_marks(self, cells: Iterable[int], misleading: Iterable[int]) -> None:
         """Make the segmentation hold exactly these cells; a segment that has them already isn't touched."""

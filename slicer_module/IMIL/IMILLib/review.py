@@ -11,14 +11,16 @@ import uuid
 from pathlib import Path
 from typing import Any, Callable
 
+from .corrections import PendingCorrection
 from .desk import Desk
 from .drafts import Drafts
 from .errors import ServerError
 from .i18n import _
+from .insightdesk import InsightDesk
 from .link import CONNECTED, CONNECTING, DISCONNECTED, OFFLINE, Link
 from .opencase import OpenCase
 from .outbox import Outbox, Pending
-from .problems import STALE, Problem
+from .problems import STALE, Problem, Problems
 from .records import Queue, QueueRow, Receipt, RunStatus, ServerInfo
 from .roundqueue import RoundQueue
 from .sending import Sending
@@ -36,7 +38,10 @@ class Review:
 
     Topics of `observe`: ``connection``, ``status`` (the run), ``round`` (a queue became ready), ``queue``, ``case``
     (another one, or none, is on the screen), ``answers`` (pending ones, a receipt), ``problem``, ``training`` (the
-    server took or refused a request to train).
+    server took or refused a request to train), and those of `insightdesk.InsightDesk`.
+
+    Attributes:
+        insight: what the round's answers taught.
 
     Args:
         folder: where answers and drafts are kept until the server has them.
@@ -45,28 +50,30 @@ class Review:
     """
 
     def __init__(self, folder: Path, ahead: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
-        self._problems: list[Problem] = []
+        self._problems = Problems(lambda: self._tell("problem"))
         self.last_receipt: Receipt | None = None
         self._observers: list[Callable[[str], None]] = []
-        self._link = Link(clock, self._on_info, self._on_link, self._show_problem)
+        self._link = Link(clock, self._on_info, self._on_link, self._problems.add)
         self._desk = Desk(
             self._link,
             Drafts(folder / "drafts"),
             clock,
             ahead,
             lambda: self._tell("case"),
-            self._show_problem,
+            self._problems.add,
         )
         self._sending = Sending(
             Outbox(folder / "answers"),
             self._link,
             clock,
             self._on_receipt,
-            self._show_problem,
+            self._problems.add,
             lambda: self._tell("answers"),
         )
         self._queue = RoundQueue(self._link, lambda: self.pending, clock, lambda: self._tell("queue"))
-        self._training = TrainingControl(self._link, lambda: self._tell("training"), self._show_problem)
+        self._training = TrainingControl(self._link, lambda: self._tell("training"), self._problems.add)
+        corrections = Outbox(folder / "corrections", PendingCorrection)
+        self.insight = InsightDesk(self._link, corrections, clock, self._rows, self._tell, self._problems.add)
 
     # -- what the panel shows ----------------------------------------------------------------------------------------
 
@@ -108,8 +115,7 @@ class Review:
     @property
     def problem(self) -> Problem | None:
         """What the reader should know now: what she has to decide comes before what was merely told, the last last."""
-        decisions = [problem for problem in self._problems if problem.choices]
-        return next(iter(decisions + self._problems[::-1]), None)
+        return self._problems.foremost
 
     @property
     def fetching(self) -> bool:
@@ -162,6 +168,7 @@ class Review:
         self._sending.pump()
         self._desk.pump()
         self._queue.pump()
+        self.insight.pump()
 
     # -- connection --------------------------------------------------------------------------------------------------
 
@@ -174,7 +181,7 @@ class Review:
         if not reader.strip():
             raise ValueError(_("Enter your name first: each answer carries its reader's name."))
         self.disconnect()
-        self._keep_problems(lambda problem: False)
+        self._problems.keep(lambda problem: False)
         try:
             self._link.connect(url, reader.strip(), token)
         except ServerError as error:
@@ -182,16 +189,7 @@ class Review:
 
     def test(self, url: str, token: str, done: Callable[[bool, str], None]) -> None:
         """Ask a server what it is, without connecting to it. ``done(ok, sentence)`` is called on the main thread."""
-        from .client import Client
-
-        try:
-            client = Client(url, "", token)
-        except ServerError as error:
-            done(False, str(error))
-            return
-        self._link.front.call(
-            client.info, lambda info: done(True, describe(info)), lambda error: done(False, str(error))
-        )
+        self._link.probe(url, token, lambda info: done(True, describe(info)), lambda error: done(False, str(error)))
 
     def disconnect(self) -> None:
         """Leave the server. What was begun is kept on disk, reservations are given back."""
@@ -201,6 +199,7 @@ class Review:
         self.last_receipt = None
         self._queue.forget()
         self._training.forget()
+        self.insight.clear()
 
     def close(self) -> None:
         """Stop for good: drafts are written, threads end."""
@@ -276,23 +275,24 @@ class Review:
         """Send all pending answers again, now."""
         self._link.look_now()
         self._sending.retry()
+        self.insight.retry()
 
     def resolve(self, key: str, choice: str) -> None:
         """Carry out a choice of a `Problem` about an answer, and go on."""
         self._sending.resolve(key, choice)
         self.dismiss_problem()
-        self._keep_problems(lambda problem: problem.key != key)
+        self._problems.keep(lambda problem: problem.key != key)
 
     def show_refused(self) -> None:
         """Show the oldest answer that the server refused, to be decided on."""
         entry = next((entry for entry in self.pending if entry.kind), None)
         if entry is not None:
-            self._show_problem(Problem.refused(entry.kind, entry.problem, entry.answer.key))
+            self._problems.add(Problem.refused(entry.kind, entry.problem, entry.answer.key))
 
     def dismiss_problem(self) -> None:
         """The reader has seen it. A refused answer stays among the pending ones until she decides."""
         shown = self.problem
-        self._keep_problems(lambda problem: problem is not shown)
+        self._problems.keep(lambda problem: problem is not shown)
         if shown is not None and shown.kind == STALE:
             self.refresh()
         if self.case is None and self.connection == CONNECTED and self._is_open():
@@ -360,6 +360,7 @@ class Review:
     def _on_link(self) -> None:
         if self.connection == OFFLINE:
             self._sending.interrupted()
+            self.insight.interrupted()
         self._tell("connection")
 
     def _on_info(self, before: RunStatus | None) -> None:
@@ -368,30 +369,35 @@ class Review:
             return
         if before is None:
             self._arrived()
-        elif (before.run, before.round, before.state) != (now.run, now.round, now.state):
+        elif (before.run, before.round, before.state, before.queued) != (now.run, now.round, now.state, now.queued):
             self._moved()
         elif before.reviewed != now.reviewed:
             self._queue.ask()
         if before is not None:
             self._training.watch(before, now)
+            self.insight.look(before, now)
         self._tell("status")
 
     def _arrived(self) -> None:
         """A connection was made, or is there again."""
-        self._keep_problems(lambda problem: problem.key != "")
+        self._problems.keep(lambda problem: problem.key != "")
         self._sending.begin(self.url, self.reader)
         self._sending.send()
         self._queue.ask()
+        self.insight.begin(self.url, self.reader)
         self._check_case()
         if self._is_open():
             self._desk.reopen()
             self._tell("round")
 
     def _moved(self) -> None:
-        """The run is in another state, or another round."""
+        """The run is in another state, or another round, or cases were added to it."""
         self._queue.ask()
         self._check_case()
-        if self._is_open() and self.case is None:
+        if not self._is_open():
+            self.last_receipt = None
+            self._tell("answers")
+        elif self.case is None:
             self._desk.want()
             self._tell("round")
 
@@ -412,7 +418,7 @@ class Review:
             sentence = _("Round {round} was closed while {name} was open; what you marked in it was not used.").format(
                 round=opened.case.round, name=opened.case.id
             )
-            self._show_problem(Problem(STALE, sentence))
+            self._problems.add(Problem(STALE, sentence))
 
     def _on_receipt(self, _entry: Pending, receipt: Receipt) -> None:
         self.last_receipt = receipt
@@ -423,18 +429,11 @@ class Review:
             self._queue.ask_later()
         self._tell("answers")
 
+    def _rows(self) -> tuple[QueueRow, ...]:
+        return () if self.queue is None else self.queue.rows
+
     def _is_open(self) -> bool:
         return self.status is not None and self.status.state == AWAITING
-
-    def _show_problem(self, problem: Problem) -> None:
-        """Show it; one of the same kind about the same answer makes way for it."""
-        same = (problem.kind, problem.key)
-        self._problems = [other for other in self._problems if (other.kind, other.key) != same] + [problem]
-        self._tell("problem")
-
-    def _keep_problems(self, wanted: Callable[[Problem], bool]) -> None:
-        self._problems = [problem for problem in self._problems if wanted(problem)]
-        self._tell("problem")
 
     def _tell(self, topic: str) -> None:
         for callback in list(self._observers):

@@ -9,7 +9,7 @@ from .errors import ServerError
 from .fields import Fields, is_metrics, is_object, nonsense
 from .i18n import _
 
-CONTRACT = 2
+CONTRACT = 3
 """The least version of the server's interface that has all that the module needs."""
 STRATEGY = "imil_outlier"
 
@@ -74,6 +74,7 @@ class ServerInfo:
         settings: what ``POST /train/classifier`` takes: by name ``type, default, help`` and perhaps ``choices,
             minimum, maximum``.
         presets: by name, settings by name.
+        present: values of the settings by name: those of a run that goes on, else the defaults.
         history: of each epoch ``{"epoch": 1, "train": {...}, "test": {...}}``.
         scores: of each scoring ``{"round", "epoch", "split", "metrics"}``.
     """
@@ -85,8 +86,16 @@ class ServerInfo:
     status: RunStatus
     settings: dict[str, dict[str, Any]]
     presets: dict[str, dict[str, Any]]
+    present: dict[str, Any]
     history: tuple[dict[str, Any], ...]
     scores: tuple[dict[str, Any], ...]
+
+    @property
+    def feedback(self) -> str:
+        """The feedback mode of the run that goes on; empty without one."""
+        mode = self.present.get("feedback")
+        goes_on = self.status.run is not None and self.status.state != "completed"
+        return mode if goes_on and isinstance(mode, str) else ""
 
     @classmethod
     def parse(cls, value: object) -> ServerInfo:
@@ -104,6 +113,7 @@ class ServerInfo:
             status=RunStatus.parse(run),
             settings=_checked(trainer, "settings", is_object),
             presets=_checked(trainer, "presets", is_object),
+            present=_present(Fields(trainer, what).objects("config", {})),
             history=Fields(stats, what).items("history", _is_epoch, ()),
             scores=Fields(stats, what).items("scores", _is_score, ()),
         )
@@ -128,6 +138,11 @@ def _run_of(strategies: dict[str, Any], info: object) -> dict[str, Any]:
             _("The IMIL server there is older than this module needs; bring IMIL up to date on the server."),
         )
     return run
+
+
+def _present(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a list of choices the first is the present one."""
+    return {name: value[0] if isinstance(value, list) and value else value for name, value in config.items()}
 
 
 def _object(values: dict[str, Any], name: str, what: str) -> dict[str, Any]:

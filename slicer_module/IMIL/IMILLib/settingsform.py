@@ -9,6 +9,8 @@ from .i18n import _
 
 WHOLE, NUMBER, TEXT, FLAG, CHOICE, EPOCHS = "whole", "number", "text", "flag", "choice", "epochs"
 """Kinds of fields: a whole number, any number, a line of text, yes or no, one of several, a list of epochs."""
+MODES = "modes"
+"""Another kind: one of several, or several of them joined by +."""
 MAX_WHOLE = 2**31 - 1
 """The largest number that a spin box can hold."""
 _KINDS = {"integer": WHOLE, "number": NUMBER, "boolean": FLAG, "array": EPOCHS}
@@ -30,9 +32,10 @@ class Field:
     def parse(cls, name: str, described: dict[str, Any]) -> Field:
         """From the server's description: ``type``, ``default``, ``help``; perhaps ``choices, minimum, maximum``."""
         choices = tuple(str(choice) for choice in described.get("choices") or ())
+        of_choices = MODES if name == "feedback" else CHOICE
         return cls(
             name=name,
-            kind=CHOICE if choices else _KINDS.get(str(described.get("type")), TEXT),
+            kind=of_choices if choices else _KINDS.get(str(described.get("type")), TEXT),
             default=described.get("default"),
             help=str(described.get("help", "")),
             choices=choices,
@@ -49,6 +52,8 @@ class Field:
             "lr": _("Learning rate"),
             "amp": _("Mixed precision"),
             "heatmap": _("Heat map"),
+            "feedback": _("Feedback mode"),
+            "insight": _("Once it has learnt"),
         }
         return known.get(self.name) or self.name.replace("_", " ").capitalize()
 
@@ -85,13 +90,20 @@ class Field:
             return self._number(text, float)
         if self.kind == WHOLE:
             return self._number(text, int)
-        if self.kind == CHOICE and text not in self.choices:
+        if self.kind in (CHOICE, MODES):
+            return self._chosen(text)
+        return text.strip()
+
+    def _chosen(self, text: str) -> str:
+        names = [name.strip() for name in text.split("+")] if self.kind == MODES else [text]
+        unknown = next((name for name in names if name not in self.choices), None)
+        if unknown is not None:
             raise ValueError(
                 _("{label} can't be {value!r}; choose one of: {choices}.").format(
-                    label=self.label, value=text, choices=", ".join(self.choices)
+                    label=self.label, value=unknown, choices=", ".join(self.choices)
                 )
             )
-        return text.strip()
+        return "+".join(names)
 
     def _number(self, text: str, convert: type) -> Any:
         allowed = _("a whole number") if convert is int else _("a number")
@@ -201,6 +213,11 @@ class SettingsForm:
             if field.name in self._typed
         ]
         return "; ".join(parts)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All values as they stand."""
+        return {field.name: self.value(field) for field in self.fields}
 
     def request(self) -> dict[str, Any]:
         """The fields of the request that starts a run."""

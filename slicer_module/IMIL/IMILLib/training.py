@@ -8,7 +8,7 @@ from typing import Any
 
 from .i18n import _
 from .records import RunStatus
-from .wording import AWAITING
+from .wording import APPROVAL, AWAITING
 
 METRICS = ("loss", "accuracy", "auroc", "ece", "brier")
 """In the order in which they are shown."""
@@ -166,20 +166,32 @@ def _by_epoch(
 
 @dataclass(frozen=True)
 class Actions:
-    """What can be asked of the server now."""
+    """What can be asked of the server now; ``more``: to add cases to the round; ``reopen``: to take answers again."""
 
     start: bool
     resume: bool
     early: bool
     stop: bool
+    more: bool
+    reopen: bool
 
 
-def actions(status: RunStatus | None, connected: bool) -> Actions:
-    """Which buttons make sense in this state."""
+def actions(status: RunStatus | None, connected: bool, round_epoch: int = 0) -> Actions:
+    """Which buttons make sense in this state; ``round_epoch``: after which the last round was opened, 0 if unknown.
+
+    A run that was stopped in the epoch after its round may have closed it: then the server says so.
+    """
     if status is None or not connected:
-        return Actions(False, False, False, False)
-    awaiting = status.state == AWAITING
+        return Actions(False, False, False, False, False, False)
+    awaiting, interrupted = status.state == AWAITING, status.state in ("training", "failed")
     unanswered = awaiting and status.reviewed < status.queued
-    goes_on = status.state in ("training", "failed") or (awaiting and not unanswered)
+    goes_on = interrupted or status.state == APPROVAL or (awaiting and not unanswered)
     idle = not status.training
-    return Actions(start=idle, resume=idle and goes_on, early=idle and unanswered, stop=status.training)
+    return Actions(
+        start=idle,
+        resume=idle and goes_on,
+        early=idle and unanswered,
+        stop=status.training,
+        more=idle and awaiting,
+        reopen=idle and (status.state == APPROVAL or (interrupted and 0 < round_epoch == status.epoch)),
+    )

@@ -7,7 +7,7 @@ from typing import Any, Callable
 from .link import Link
 from .problems import TRAINING, Problem
 from .records import RunStatus
-from .wording import AWAITING
+from .wording import APPROVAL, AWAITING
 
 ASKS = 6
 """Looks at why training ended: the process on the server takes a moment to end after it has stopped to train."""
@@ -46,10 +46,10 @@ class TrainingControl:
 
     def watch(self, before: RunStatus, now: RunStatus) -> None:
         """Compare two looks at the run: the server's process checks some settings only when it has started."""
-        went_on = (before.run, before.round, before.epoch, before.state) != (now.run, now.round, now.epoch, now.state)
+        went_on = _place(before) != _place(now)
         expected = self.starting or before.training
         self.starting = self.starting and not now.training and not went_on
-        if now.training or now.state in (AWAITING, "completed"):
+        if now.training or now.state in (AWAITING, APPROVAL, "completed"):
             self._asks = 0
         elif expected and not self._stopping:
             self._asks = ASKS
@@ -88,3 +88,8 @@ class TrainingControl:
             self._asks = 0
             self._on_problem(Problem(TRAINING, problem))
             self._on_reply()
+
+
+def _place(status: RunStatus) -> tuple[object, ...]:
+    """What changes when a request to train has come to something."""
+    return status.run, status.round, status.epoch, status.state, status.queued, status.message

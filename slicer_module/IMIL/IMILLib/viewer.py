@@ -1,23 +1,46 @@
-"""The open case in Slicer's Red slice view: image, heat map, grid and marks, painted by mouse and keyboard."""
+"""What is open in Slicer's Red slice view: image, heat map or find, grid and marks, painted by mouse and keyboard."""
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import slicer
 
 from .arrangement import Arrangement
+from .grid import CellGrid
 from .gridview import GridView
 from .marks import Marks
-from .opencase import OpenCase
 from .overlay import CaseView
 from .painter import Painter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .images import Picture
 
 VIEW = "Red"
 
 
+class Shown(Protocol):
+    """What can be shown: a case (`opencase.OpenCase`), or an image with a find (`openfind.OpenFind`).
+
+    Attributes:
+        overlay: float32 (rows, cols) in [0, 1], shown in colour over ``picture``, under the name ``overlay_title``.
+        paintable: whether ``marks``, those of the cells of ``grid``, can be painted.
+    """
+
+    picture: Picture
+    overlay: np.ndarray
+    grid: CellGrid
+    marks: Marks
+    title: str
+    overlay_title: str
+    paintable: bool
+
+
 class Viewer:
-    """Shows one case at a time and lets the reader mark its cells.
+    """Shows one case or image at a time and lets the reader mark its cells.
 
     Attributes:
         brush: the mark that is painted, `grid.MATTERS` or `grid.MISLED`.
@@ -46,7 +69,7 @@ class Viewer:
         self._painter = Painter(widget, self._case_view, self._marks)
         self._painter.on_hover = self._hovered
         self._painter.on_cursor = self._cursor_moved
-        self._opened: OpenCase | None = None
+        self._opened: Shown | None = None
         self._unobserve: Callable[[], None] | None = None
         self._hover: int | None = None
         self._active = self._waits = False
@@ -55,8 +78,8 @@ class Viewer:
 
     # -- which case --------------------------------------------------------------------------------------------------
 
-    def show(self, opened: OpenCase | None) -> None:
-        """Show another case, or none."""
+    def show(self, opened: Shown | None) -> None:
+        """Show another case or image, or none."""
         if opened is self._opened and not self._waits and (opened is None or self.on_screen):
             return
         self._let_go()
@@ -67,13 +90,18 @@ class Viewer:
             self._case_view.clear()
             return
         with slicer.util.RenderBlocker():
-            self._case_view.show(opened.picture, opened.heat_map, opened.grid, opened.case.id)
+            self._case_view.show(opened.picture, opened.overlay, opened.grid, opened.title, opened.overlay_title)
             self._show_marks()
             self._painter.clear_cursor()
             self._grid_view.set_hover(None)
             if self._active:
                 self._grid_view.show()
         self._unobserve = opened.marks.observe(self._marked)
+
+    def refresh_overlay(self) -> None:
+        """The overlay of what is open is another one now."""
+        if self._opened is not None:
+            self._case_view.set_heat_map(self._opened.overlay, self._opened.overlay_title)
 
     def wait(self) -> None:
         """The next case is on its way: an empty view, but the view that it will be in, and with the keyboard."""
@@ -155,6 +183,14 @@ class Viewer:
         x, y = self._case_view.display_of((top + bottom - 1) / 2, (left + right - 1) / 2)
         return round(x), round(y)
 
+    def set_swapped(self, cells: Iterable[int]) -> None:
+        """The cells that are drawn as swapped between images."""
+        self._grid_view.set_swapped(cells)
+
+    def set_pointed(self, cell: int | None) -> None:
+        """Frame a cell as if the pointer were over it; the pointer itself takes over when it moves."""
+        self._grid_view.set_hover(cell)
+
     def move_cursor(self, down: int, right: int) -> None:
         """Move the keyboard's cell by so many cells on the screen."""
         self._painter.move_cursor(down, right)
@@ -192,7 +228,7 @@ class Viewer:
         self._case_view.set_heat_map_visible(visible)
 
     def _marks(self) -> Marks | None:
-        return None if self._opened is None else self._opened.marks
+        return None if self._opened is None or not self._opened.paintable else self._opened.marks
 
     def _marked(self) -> None:
         self._show_marks()

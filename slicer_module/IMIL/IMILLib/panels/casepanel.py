@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ..casewords import how_made, percent, why_queued
+from ..guidance import what_to_mark
 from ..i18n import _
 from ..review import CONNECTED, DISCONNECTED, OFFLINE, Review
 from ..wording import AWAITING
@@ -64,12 +65,18 @@ class CasePanel:
         )
         self._probabilities.show(case.classes, case.probabilities, case.label, case.prediction)
         put_text(ui.details_label, f"{why_queued(case)} {how_made(case)}".strip())
+        self.refresh_guidance()
         self.refresh_steps()
 
+    def refresh_guidance(self) -> None:
+        """What the run's feedback mode needs; that may be another one now."""
+        info = self._review.info
+        show_text(self._ui.guidance_label, "" if info is None else what_to_mark(info.feedback))
+
     def refresh_empty(self) -> None:
-        """Why there is no case."""
+        """Why there is no case, unless what there is to look at in its place says it all."""
         ui = self._ui
-        ui.empty_box.setVisible(self._review.case is None)
+        ui.empty_box.setVisible(self._review.case is None and not self._review.insight.open)
         show_text(ui.empty_label, self._review.waiting)
         way = self._way_on()
         ui.empty_button.setVisible(bool(way))

@@ -8,18 +8,21 @@ import qt
 import slicer
 
 from ..arrangement import Arrangement
-from ..grid import MATTERS, MISLED
+from ..grid import MATTERS
 from ..i18n import _
 from ..opencase import OpenCase
+from ..openfind import OpenFind
 from ..plots import TrainingPlot
 from ..preferences import Preferences
 from ..review import CONNECTED, DISCONNECTED, Review
 from ..viewer import Viewer
-from ..wording import AWAITING
+from ..wording import APPROVAL, AWAITING
 from .answerpanel import AnswerPanel
 from .casepanel import CONNECTION, CasePanel
 from .connectionpanel import ConnectionPanel
 from .displaypanel import DisplayPanel
+from .insightpanel import InsightPanel
+from .keyactions import CONNECTION_TAB, QUEUE_TAB, REVIEW_TAB, TRAINING_TAB, KeyActions
 from .markpanel import MarkPanel
 from .queuepanel import QueuePanel
 from .shortcuts import Shortcuts, as_html
@@ -33,11 +36,12 @@ COPYABLE = (
     "image_label",
     "details_label",
     "foreign_rationale_label",
+    "insight_label",
+    "find_label",
     "training_label",
     "differences_label",
     "result_label",
 )
-REVIEW_TAB, QUEUE_TAB, TRAINING_TAB, CONNECTION_TAB = range(4)
 
 
 class Panel:
@@ -45,7 +49,7 @@ class Panel:
     the session.
 
     Attributes:
-        connection, case, marks, display, answer, queue, training, status: the sections.
+        connection, case, marks, display, answer, insight, queue, training, status: the sections.
 
     Args:
         root: the widget of ``IMIL.ui``; ``ui`` has its named widgets.
@@ -59,15 +63,17 @@ class Panel:
         self._root, self._ui, self._review, self._viewer = root, ui, review, viewer
         self._entered = self._greet = False
         self._begun: OpenCase | None = None
+        self._told = 0
         preferences = Preferences()
         self._plot = TrainingPlot(arrangement)
         self.status = StatusPanel(ui, review, icons)
         self.connection = ConnectionPanel(ui, review, preferences, icons)
         self.case = CasePanel(ui, review, self._go_to)
-        self.marks = MarkPanel(ui, review, viewer, icons, self._in_sight)
+        self.marks = MarkPanel(ui, review, viewer, icons, self.in_sight)
         self.display = DisplayPanel(ui, review, viewer, preferences)
-        self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus, self._in_sight)
-        self.queue = QueuePanel(ui, review, self._show_review)
+        self.answer = AnswerPanel(ui, review, preferences, icons, viewer.focus, self.in_sight)
+        self.insight = InsightPanel(ui, review, viewer, self.in_sight)
+        self.queue = QueuePanel(ui, review, self.show_review)
         self.training = TrainingPanel(ui, review, self._plot, self._plot_changed)
         self.keys = Shortcuts(slicer.util.mainWindow(), root, self._actions(), self._can_review)
         self._focus_changed = guarded(self.keys.refresh)
@@ -75,7 +81,7 @@ class Panel:
         for name in COPYABLE:
             make_copyable(getattr(ui, name))
         viewer.on_marks = guarded(self._marks_changed)
-        viewer.on_cell = guarded(self.marks.refresh_cell)
+        viewer.on_cell = guarded(self._cell_changed)
         on(ui.tabs.currentChanged, self._tab_changed)
         report_errors_to(self.status.show_unexpected)
         review.observe(self._on_topic)
@@ -125,7 +131,7 @@ class Panel:
 
     def refresh(self) -> None:
         """Everything."""
-        for topic in ("connection", "status", "queue", "case", "answers", "problem"):
+        for topic in ("connection", "status", "queue", "case", "insight", "answers", "problem"):
             self._on_topic(topic)
         self._tab_changed()
 
@@ -140,7 +146,9 @@ class Panel:
             "case": self._on_case,
             "answers": self.answer.refresh_answers,
             "problem": self.status.refresh_problem,
-            "training": self.training.replied,
+            "training": self._on_training,
+            "insight": self._on_insight,
+            "find": self._on_find,
         }[topic]()
 
     def _on_connection(self) -> None:
@@ -157,27 +165,54 @@ class Panel:
         if self._review.case is None:
             self._show_case()
         self.case.refresh_empty()
+        self.case.refresh_guidance()
+        self.insight.refresh()
         self.training.refresh()
         status = self._review.status
         if self._greet and self._review.connection == CONNECTED and status is not None:
             # Once for each connection: the tab in which something can be done now.
             self._greet = False
-            self._ui.tabs.setCurrentIndex(REVIEW_TAB if status.state == AWAITING else TRAINING_TAB)
+            self._ui.tabs.setCurrentIndex(REVIEW_TAB if status.state in (AWAITING, APPROVAL) else TRAINING_TAB)
 
     def _on_round(self) -> None:
         self.training.hide_plot()
-        self._show_review()
+        self.show_review()
 
     def _on_queue(self) -> None:
         self.status.refresh()
         self.case.refresh_steps()
         self.case.refresh_empty()
+        self.insight.refresh()
         self.training.refresh_comparison()
         if self._ui.tabs.currentIndex == QUEUE_TAB:
             self.queue.refresh()
 
+    def _on_training(self) -> None:
+        self.training.replied()
+        self.insight.replied()
+
+    def _on_insight(self) -> None:
+        """What the round taught is known, or known to be another thing."""
+        insight = self._review.insight
+        self.case.refresh_empty()
+        self.insight.refresh()
+        number = insight.insight.number if insight.open else 0
+        if number and number != self._told:
+            self._on_round()  # it came just now: there is something to look at
+        self._told = number
+        self.keys.refresh()
+
+    def _on_find(self) -> None:
+        """Another image, or another find in it, is on the screen."""
+        self._show_case()
+        self._viewer.refresh_overlay()
+        self.insight.refresh_find()
+        self.insight.refresh_cell()
+        self.keys.refresh()
+
     def _on_case(self) -> None:
         self._show_case()
+        self.insight.refresh()
         self.case.refresh()
         opened = self._review.case
         if opened is None or opened is not self._begun:
@@ -195,7 +230,15 @@ class Panel:
             self._viewer.focus()
         self.keys.refresh()
 
+    def _cell_changed(self) -> None:
+        self.marks.refresh_cell()
+        self.insight.refresh_cell()
+
     def _marks_changed(self) -> None:
+        if self._review.case is None:
+            self.insight.object("")
+            self.insight.refresh_find()
+            return
         self._review.touch()
         self.case.resume()
         self.answer.forget_objection()
@@ -204,31 +247,38 @@ class Panel:
 
     # -- where things are --------------------------------------------------------------------------------------------
 
+    @property
+    def _open(self) -> OpenCase | OpenFind | None:
+        """What the reader works on."""
+        return self._review.case or self._review.insight.opened
+
     def _show_case(self) -> None:
         if self._entered:
-            opened = self._review.case
+            opened = self._open
             if (opened is None) == self._plot.beside_image:
                 self.training.hide_plot()  # it was arranged for the other state of affairs
-            if opened is None and self._review.fetching:
+            if opened is None and (self._review.fetching or self._review.insight.fetching):
                 self._viewer.wait()
             else:
                 self._viewer.show(opened)
 
-    def _in_sight(self) -> bool:
+    def in_sight(self) -> bool:
         """Whether the reader sees what she would mark or answer; if not, she is told."""
-        if self._review.case is None or self._viewer.on_screen:
+        if self._open is None or self._viewer.on_screen:
             return True
-        self.answer.object(_("The image isn't on the screen; press Esc to bring it back."))
+        tell = self.answer if self._review.case is not None else self.insight
+        tell.object(_("The image isn't on the screen; press Esc to bring it back."))
         focus = qt.QApplication.focusWidget()
         if focus is None or not self._root.isAncestorOf(focus):
             self._root.setFocus()  # where Esc is ours: a view that went away gave the keyboard to any widget
         return False
 
-    def _bring_back(self) -> None:
+    def bring_back(self) -> None:
         """Put the case on the screen if the reader, or another module, has put something else there."""
-        if self._entered and self._review.case is not None and not self._viewer.on_screen:
+        if self._entered and self._open is not None and not self._viewer.on_screen:
             self._show_case()
             self.answer.forget_objection()
+            self.insight.object("")
 
     def _plot_changed(self) -> None:
         """The plot appeared or went away: the case makes room for it, or has the views for itself again."""
@@ -239,9 +289,10 @@ class Panel:
         elif self._entered:
             self._viewer.arrange()
 
-    def _show_review(self) -> None:
+    def show_review(self) -> None:
+        """The tab Review, with the case on the screen."""
         self._ui.tabs.setCurrentIndex(REVIEW_TAB)
-        self._bring_back()
+        self.bring_back()
         if self._entered:
             self._viewer.focus()
 
@@ -257,7 +308,7 @@ class Panel:
             self.queue.refresh()
             self.queue.choose_open_case()
         elif current == REVIEW_TAB:
-            self._bring_back()
+            self.bring_back()
         self.keys.refresh()
 
     def _begin(self) -> None:
@@ -273,65 +324,8 @@ class Panel:
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def _can_review(self) -> bool:
-        return self._review.case is not None and self._ui.tabs.currentIndex == REVIEW_TAB
+        return self._open is not None and self._ui.tabs.currentIndex == REVIEW_TAB
 
-    def _actions(self) -> dict[str, Callable[[], None]]:
-        ui, viewer = self._ui, self._viewer
-        return {
-            "submit": self._enter_key,
-            "skip": self.answer.skip,
-            "relabel": self.answer.ask_relabel,
-            "exclude": self.answer.ask_exclude,
-            "next": self._review.next,
-            "previous": self._review.previous,
-            "up": lambda: self._in_sight() and viewer.move_cursor(-1, 0),
-            "down": lambda: self._in_sight() and viewer.move_cursor(1, 0),
-            "left": lambda: self._in_sight() and viewer.move_cursor(0, -1),
-            "right": lambda: self._in_sight() and viewer.move_cursor(0, 1),
-            "toggle": lambda: self._in_sight() and viewer.toggle_cursor(),
-            "matters": lambda: self.marks.choose(MATTERS),
-            "misled": lambda: self.marks.choose(MISLED),
-            "all": self.marks.mark_all,
-            "none": self.marks.clear,
-            "invert": self.marks.invert,
-            "undo": self.marks.undo,
-            "redo": self.marks.redo,
-            "blink": self.display.blink,
-            "preview": self.display.toggle_preview,
-            "reason": self.answer.focus_reason,
-            "pause": self.case.toggle_pause,
-            "back": self._back,
-            "tab_review": self._show_review,
-            "tab_queue": lambda: self._to_tab(QUEUE_TAB, ui.queue_table),
-            "tab_training": lambda: self._to_tab(TRAINING_TAB, ui.tabs),
-            "tab_connection": lambda: self._to_tab(CONNECTION_TAB, ui.url_edit),
-        }
-
-    def _to_tab(self, index: int, widget: Any) -> None:
-        self._ui.tabs.setCurrentIndex(index)
-        widget.setFocus()
-
-    def _back(self) -> None:
-        self.answer.close_questions()
-        self.display.preview(False)
-        self._bring_back()
-        self._viewer.focus()
-
-    def _enter_key(self) -> None:
-        """Enter does what the widget with the keyboard says, else what the tab is for."""
-        ui, focus = self._ui, qt.QApplication.focusWidget()
-        if focus is not None and self._root.isAncestorOf(focus) and focus.inherits("QAbstractButton"):
-            focus.click()
-            return
-        current = ui.tabs.currentIndex
-        if current == CONNECTION_TAB:
-            self.connection.connect()
-        elif current == QUEUE_TAB:
-            self.queue.open_selected()
-        elif current == REVIEW_TAB and self._review.case is not None:
-            if ui.relabel_button.checked:
-                self.answer.relabel()
-            elif ui.exclude_button.checked:
-                self.answer.exclude()
-            else:
-                self.answer.submit()
+    def _actions(self) -> dict[str, Callable[[], Any]]:
+        actions = KeyActions(self, self._root, self._ui, self._review, self._viewer)
+        return actions.by_name()

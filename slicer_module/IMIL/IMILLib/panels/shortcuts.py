@@ -16,6 +16,8 @@ CELL, LETTER, EDIT, PAGE, GO, ESCAPE, TAB = "cell", "letter", "edit", "page", "g
 """Groups of keys, by what else may want them: arrows and Space; letters and digits; undo; Page Up and Down; Enter;
 Escape; what changes the tab."""
 _TEXT = ("QLineEdit", "QTextEdit", "QPlainTextEdit", "QAbstractSpinBox")
+LISTS = ("finds_table", "cells_table")
+"""Tables beside an image that is worked on: letters are its keys, and don't search there."""
 _CONTROLS = ("QAbstractButton", "QAbstractSlider", "QTabBar")
 
 
@@ -32,12 +34,17 @@ class Key:
 def keys() -> tuple[Key, ...]:
     """All keys, in the order in which the help lists them."""
     return (
-        Key(("Return", "Enter"), "submit", _("Submit and go on (in the queue: open the chosen case)"), GO),
+        Key(
+            ("Return", "Enter"),
+            "submit",
+            _("Submit and go on (in the queue: open the chosen case; of a find: send the marks)"),
+            GO,
+        ),
         Key(("S",), "skip", _("Skip"), LETTER),
-        Key(("R",), "relabel", _("Relabel"), LETTER),
-        Key(("X",), "exclude", _("Exclude"), LETTER),
-        Key(("PgDown",), "next", _("Next case"), PAGE),
-        Key(("PgUp",), "previous", _("Previous case"), PAGE),
+        Key(("R",), "relabel", _("Relabel (of a find: as it was found)"), LETTER),
+        Key(("X",), "exclude", _("Exclude (of a find: nothing is there)"), LETTER),
+        Key(("PgDown",), "next", _("Next case, or next image with a find"), PAGE),
+        Key(("PgUp",), "previous", _("Previous case, or previous image"), PAGE),
         Key(("Up",), "up", _("Cell above"), CELL),
         Key(("Down",), "down", _("Cell below"), CELL),
         Key(("Left",), "left", _("Cell to the left"), CELL),
@@ -78,7 +85,7 @@ class Shortcuts:
         window: whose shortcuts they are: Slicer's main window.
         panel: the module's panel.
         actions: what to do, by the key's name.
-        reviewing: whether a case can be worked on now: otherwise its keys do nothing.
+        reviewing: whether a case or image can be worked on now: otherwise its keys do nothing.
     """
 
     def __init__(
@@ -131,7 +138,7 @@ def kept_by(focus: Any, inside: bool) -> frozenset[str]:
     if _is(focus, _TEXT) or (_is(focus, ("QComboBox",)) and focus.editable):
         return frozenset((CELL, LETTER, EDIT, *foreign, *(() if inside else (PAGE,))))
     if _is(focus, ("QAbstractItemView",)):
-        return frozenset((CELL, LETTER, PAGE, *foreign))
+        return frozenset((CELL, PAGE, *(() if focus.objectName in LISTS else (LETTER,)), *foreign))
     if _is(focus, ("QComboBox",)):
         return frozenset((CELL, LETTER, *foreign))
     return frozenset((CELL, *foreign)) if _is(focus, _CONTROLS) else frozenset()

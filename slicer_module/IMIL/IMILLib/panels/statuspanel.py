@@ -8,7 +8,7 @@ from ..i18n import _
 from ..problems import ANSWERED, DISCARD, REPLACE, RETRY, Problem
 from ..records import Queue, RunStatus
 from ..review import CONNECTED, CONNECTING, OFFLINE, Review
-from ..wording import AWAITING, state_in_words
+from ..wording import APPROVAL, AWAITING, state_in_words
 from .widgets import icon, on, put_text, set_picture
 
 
@@ -75,6 +75,8 @@ class StatusPanel:
             where = _("Run {run}: round {round}, {done} of {total} cases answered").format(
                 run=status.run, round=status.round, done=_answered(status, review.queue), total=status.queued
             )
+        if status.state == APPROVAL:
+            where = _("Run {run}: look at what round {round} taught").format(run=status.run, round=status.round)
         return _shape(status.state, status.training), where
 
     def _resolve(self, choice: str) -> None:
@@ -99,4 +101,5 @@ def _answered(status: RunStatus, queue: Queue | None) -> int:
 def _shape(state: str, training: bool) -> str:
     if state == "training":
         return "state_training" if training else "state_stopped"
-    return {AWAITING: "state_review", "completed": "state_ok", "failed": "state_warning"}.get(state, "state_ok")
+    shapes = {AWAITING: "state_review", APPROVAL: "state_review", "completed": "state_ok", "failed": "state_warning"}
+    return shapes.get(state, "state_ok")

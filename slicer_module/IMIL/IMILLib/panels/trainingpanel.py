@@ -10,7 +10,8 @@ from ..records import RunStatus
 from ..review import CONNECTED, Review
 from ..settingsform import SettingsForm
 from ..training import actions, compare, metric_table, progress
-from ..wording import state_in_words
+from ..wording import AWAITING, state_in_words
+from .roundpanel import RoundPanel
 from .settingswidgets import SettingsWidgets
 from .widgets import fill, on, quietly, show_table, show_text
 
@@ -29,15 +30,17 @@ class TrainingPanel:
         self._described: tuple[Any, Any] | None = None
         self._widgets = SettingsWidgets(ui.settings_box.layout(), self._changed)
         self._asked = False
+        self._round = RoundPanel(ui, review, self._train, self._changed)
         on(ui.preset_combo.currentIndexChanged, self._choose_preset)
         on(ui.reset_button.clicked, self._reset)
         on(ui.start_button.clicked, self._start)
         on(ui.new_run_confirm_button.clicked, self._start_new)
         on(ui.new_run_cancel_button.clicked, lambda: self._ask_new(False))
-        on(ui.continue_button.clicked, lambda: self._train({}))
+        on(ui.continue_button.clicked, self._continue)
         on(ui.early_button.clicked, lambda: self._ask_early(ui.early_button.checked))
-        on(ui.early_confirm_button.clicked, lambda: self._train({"continue_early": True}))
+        on(ui.early_confirm_button.clicked, lambda: self._train({"continue_early": True, **self._round.changed}))
         on(ui.early_cancel_button.clicked, lambda: self._ask_early(False))
+        on(ui.back_button.clicked, lambda: self._train({"reopen": True}))
         on(ui.stop_button.clicked, self._stop)
         on(ui.plot_button.clicked, self._toggle_plot)
         self._ask_early(False)
@@ -97,12 +100,16 @@ class TrainingPanel:
 
     def _show_buttons(self, status: RunStatus | None) -> None:
         ui = self._ui
-        can = actions(status, self._review.connection == CONNECTED)
+        queue = self._review.queue
+        can = actions(status, self._review.connection == CONNECTED, 0 if queue is None else queue.epoch)
         free, begun = not self._under_way, status is not None and status.run is not None
+        self._round.refresh(can, free)
         for button in (ui.continue_button, ui.early_button, ui.stop_button, ui.plot_button):
             button.setVisible(begun)
-        ui.continue_button.setEnabled(can.resume and free)
-        ui.early_button.setEnabled(can.early and free)
+        ui.back_button.setVisible(can.reopen)
+        ui.back_button.setEnabled(free)
+        ui.continue_button.setEnabled(can.resume and free and not (can.more and self._round.problems))
+        ui.early_button.setEnabled(can.early and free and not self._round.problems)
         ui.stop_button.setEnabled(can.stop and free)
         ui.start_button.setEnabled(can.start and free and not self._form.problems)
         if not can.early:
@@ -152,6 +159,11 @@ class TrainingPanel:
         self._form.reset()
         self._widgets.refresh()
         self._changed()
+
+    def _continue(self) -> None:
+        status = self._review.status
+        awaiting = status is not None and status.state == AWAITING
+        self._train(self._round.changed if awaiting else {})
 
     def _start(self) -> None:
         status = self._review.status
@@ -219,7 +231,8 @@ class TrainingPanel:
         if info is not None and status is not None and info.history:
             first = not self._plot.shown
             title = _("Run {run}").format(run=status.run)
-            self._plot.show(info.history, title, self._review.case is not None)
+            beside = self._review.case is not None or self._review.insight.opened is not None
+            self._plot.show(info.history, title, beside)
             self._ui.plot_button.setText(_("Hide plot"))
             if first:
                 self._on_plot()
