@@ -93,7 +93,7 @@ def test_an_image_is_vetoed_corrected_and_restored(desk: Desk, panel_server: Ser
     ui, host = desk.ui, desk.host
     first, second = [row[0] for row in rows(desk)][:2]
     assert (ui.veto_button.enabled, ui.correct_button.enabled, ui.restore_button.enabled) == (True, False, False)
-    host.click(ui.veto_button)
+    desk.keys("X")  # the view has the keyboard
     assert rows(desk)[0][4] == "vetoed"  # before the server says so
     desk.settle()
     assert rows(desk)[0][4] == "vetoed"
@@ -101,15 +101,22 @@ def test_an_image_is_vetoed_corrected_and_restored(desk: Desk, panel_server: Ser
     assert overlay(desk).sum() == 6 * 8 - 4 * 6  # its rim
 
     # By keyboard: the next image, a brush stroke in the view, and the cells are sent.
-    desk.keys("PgDown")
+    desk.keys("PgDown", "X")  # too early: nothing happens to an image that isn't seen yet
+    assert ui.insight_said_label.text == "Another image is on its way; wait until you see it."
     host.wait_until(lambda: desk.review.insight.opened.image == second, 20)
     desk.settle()
     desk.keys("1", "S", "A", "V")  # keys of cases do nothing here
     host.drag_view([desk.logic.viewer.center_of(5), desk.logic.viewer.center_of(6)])
     assert desk.review.insight.opened.marks.misleading == (5, 6)
     assert "You marked 2 cells." in ui.find_label.text
+    desk.keys("PgDown")
+    host.wait_until(lambda: desk.review.insight.opened.image != second, 20)
+    desk.settle()
     host.click(ui.go_on_button)
-    assert "didn't send them" in ui.insight_said_label.text
+    assert ui.insight_said_label.text.replace("\u200b", "").startswith(f"You marked cells in {second}, but didn't")
+    desk.keys("PgUp")
+    host.wait_until(lambda: desk.review.insight.opened.image == second, 20)
+    desk.settle()
     desk.keys("Return")
     desk.settle()
     assert desk.review.insight.opened.painted == ()
@@ -118,7 +125,7 @@ def test_an_image_is_vetoed_corrected_and_restored(desk: Desk, panel_server: Ser
     marked[12:24, 16:48] = True
     assert np.array_equal(overlay(desk), marked)
 
-    desk.keys("R")
+    host.click(ui.restore_button)
     desk.settle()
     assert rows(desk)[1][4] == "found"
     assert overlay(desk).sum() == 6 * 8
@@ -127,6 +134,14 @@ def test_an_image_is_vetoed_corrected_and_restored(desk: Desk, panel_server: Ser
         ("Ada", "correct", second, (5, 6)),
         ("Ada", "restore", second, ()),
     ]
+
+    # From the table: its letters are keys, and Enter opens nothing.
+    ui.finds_table.setFocus()
+    desk.keys("Up")
+    desk.settle()
+    desk.keys("R")
+    desk.settle()
+    assert rows(desk)[0][4] == "found"
 
     # Something that was missed, in an image that readers have seen.
     missed = rows(desk)[-1][0]
@@ -184,7 +199,7 @@ def test_what_others_say_is_seen_and_marks_stay(desk: Desk, panel_server: Server
     assert reply["state"] == "awaiting_review"
     desk.review.refresh()
     desk.host.wait_until(lambda: not desk.ui.insight_box.visible, 20)
-    assert f"while {image} was open" in desk.ui.problem_label.text.replace("\u200b", "")
+    assert f"marked in {image}; they were not used" in desk.ui.problem_label.text.replace("\u200b", "")
     desk.host.wait_until(lambda: "Every case of round 1 is answered" in desk.ui.empty_label.text, 20)
 
 
@@ -204,10 +219,21 @@ def test_without_a_server_corrections_wait_and_count_once(desk: Desk, proxy: Bad
     assert not list((desk.review.insight._corrections._outbox._folder).glob("*.json"))
     assert ui.go_on_button.enabled
 
+    # A refusal that isn't about what she said doesn't cost it.
+    proxy.token, proxy.mode = "another", "token"
+    desk.review.insight.restore()
+    host.wait_until(lambda: "asks for a token" in ui.problem_label.text, 30)
+    assert len(desk.review.insight.pending) == 1
+    proxy.mode = "pass"
+    desk.review.retry()
+    desk.settle()
+    assert said(learnt_study)[1:] == [("Ada", "restore", first, ())]
+    desk.review.dismiss_problem()
+
     # What the server refuses is told, and forgotten: it says what stands.
     learnt_study.store.reopen_round(learnt_study.store.latest_run().id, 1, learnt_study.store.latest_run().state)
     pending = desk.review.insight
-    pending.restore()
+    pending.veto()
     host.wait_until(lambda: ui.problem_frame.visible, 30)
     assert ui.problem_label.text.replace("\u200b", "").startswith(f"What you said of {first} was refused.")
     assert pending.pending == []

@@ -12,6 +12,7 @@ from .errors import ServerError
 from .i18n import _
 from .insightrecords import CORRECT, RESTORE, VETO, Correction, Find, Insight
 from .link import CONNECTED, Link
+from .marks import Marks
 from .openfind import LoadedFind, OpenFind, load
 from .outbox import Outbox
 from .problems import STALE, Problem
@@ -56,13 +57,14 @@ class InsightDesk:
         self.opened: OpenFind | None = None
         self._link, self._clock, self._queue = link, clock, queue
         self._on_change, self._on_problem = on_change, on_problem
-        self._corrections = Corrections(outbox, link, self._arrived, self.ask, on_problem)
+        self._corrections = Corrections(outbox, link, self._confirmed, self._refused, on_problem)
         self._told: Insight | None = None
         self._expected: tuple[Insight, tuple[Correction, ...], Insight] | None = None
         self._others: tuple[Find, ...] = ()
+        self._left: dict[str, Marks] = {}  # of images that she left before she sent what she painted
         self._asking = self._loading = self._choosing = False
         self._due = 0.0
-        self._wanted = self._failed = ""
+        self._wanted = self._failed = self._complaint = ""
 
     # -- what there is -----------------------------------------------------------------------------------------------
 
@@ -103,6 +105,12 @@ class InsightDesk:
     def fetching(self) -> bool:
         """An image is on its way, and none is on the screen."""
         return self.open and self.opened is None and not self._failed
+
+    @property
+    def unsent(self) -> list[str]:
+        """The images in which she painted cells that she didn't send."""
+        here = [] if self.opened is None or not self.opened.painted else [self.opened.image]
+        return [*self._left, *here]
 
     def row(self, image: str) -> Find | None:
         """The entry of an image among `rows`."""
@@ -224,15 +232,16 @@ class InsightDesk:
         return tuple({each.id: each for each in (*queued, *self._others) if each.id not in known}.values())
 
     def _moved(self, was_open: bool) -> None:
-        if was_open and self.opened is not None and self.opened.painted:
-            sentence = _("The run went on while {name} was open; the cells that you marked in it were not used.")
-            self._on_problem(Problem(STALE, sentence.format(name=self.opened.image)))
+        if was_open and self.unsent:
+            sentence = _("The run went on before you sent the cells that you marked in {names}; they were not used.")
+            self._on_problem(Problem(STALE, sentence.format(names=", ".join(self.unsent))))
         self._close()
         self.ask()
         self._on_change("insight")
 
     def _close(self) -> None:
         self._wanted = self._failed = ""
+        self._left.clear()
         if self.opened is not None:
             self.opened = None
             self._on_change("find")
@@ -242,6 +251,8 @@ class InsightDesk:
         self._check_open()
         if find is None:
             raise ValueError(_("There is no image on the screen; choose one in the table."))
+        if find.id != self._wanted:
+            raise ValueError(_("Another image is on its way; wait until you see it."))
         return find
 
     def _check_open(self) -> None:
@@ -271,14 +282,24 @@ class InsightDesk:
 
     def _answered(self, began: float, insight: Insight | None) -> None:
         self._asking = False
+        self._complaint = ""
         self._due = self._clock() + PATIENCE * (self._clock() - began)
         self._arrived(insight)
 
     def _not_answered(self, error: Exception) -> None:
         self._asking = False
         self._link.failed(error)
-        if not (isinstance(error, ServerError) and error.offline):
+        if not (isinstance(error, ServerError) and error.offline) and str(error) != self._complaint:
+            self._complaint = str(error)  # it's asked for again and again
             self._on_problem(Problem.of(error))
+
+    def _confirmed(self, insight: Insight) -> None:
+        self._arrived(insight)
+        self._on_change("insight")  # there is one less on its way
+
+    def _refused(self) -> None:
+        self.ask()
+        self._on_change("insight")
 
     def _arrived(self, insight: Insight | None) -> None:
         before = self._told
@@ -320,9 +341,14 @@ class InsightDesk:
             if self.opened is not None and self.opened.image == loaded.find.id:
                 self.opened.take(loaded)
             else:
-                self.opened = OpenFind(loaded, paintable=self.open)
+                self._open(loaded)
             self._on_change("find")
         self._load()
+
+    def _open(self, loaded: LoadedFind) -> None:
+        if self.opened is not None and self.opened.painted:
+            self._left[self.opened.image] = self.opened.marks
+        self.opened = OpenFind(loaded, self.open, self._left.pop(loaded.find.id, None))
 
     def _not_loaded(self, image: str, error: Exception) -> None:
         self._loading = False

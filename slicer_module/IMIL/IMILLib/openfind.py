@@ -79,11 +79,11 @@ class OpenFind:
         paintable: whether she may paint.
     """
 
-    def __init__(self, loaded: LoadedFind, paintable: bool) -> None:
+    def __init__(self, loaded: LoadedFind, paintable: bool, marks: Marks | None = None) -> None:
         self.image = loaded.find.id
         self.paintable = paintable
         self.picture, self.grid = loaded.picture, loaded.grid
-        self.marks = Marks(loaded.grid.num_cells)
+        self.marks = Marks(loaded.grid.num_cells) if marks is None else marks
         self.take(loaded)
 
     def take(self, loaded: LoadedFind) -> None:

@@ -25,7 +25,7 @@ class CellsPanel:
         self._facts: list[CellFacts] = []
         self._insight: Insight | None = None
         titles = {
-            _("Row"): 4, _("Col."): 4, _("Chosen"): 7, _("Misled"): 7, _("Heat"): 6, _("Influence"): 10, _("State"): 8,
+            _("Row"): 4, _("Col."): 4, _("Chosen"): 7, _("Misled"): 7, _("Heat"): 7, _("Influence"): 10, _("State"): 8,
         }  # fmt: skip
         self._table = TextTable(ui.cells_table, titles, 6, range(6))
         on(ui.cells_table.itemSelectionChanged, self._point)

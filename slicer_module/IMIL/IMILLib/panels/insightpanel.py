@@ -27,7 +27,7 @@ class InsightPanel:
         self._ui, self._review, self._viewer, self._in_sight = ui, review, viewer, in_sight
         self._objection = ""
         self._asked = False
-        titles = {_("Image"): 10, _("Label"): 7, _("Sure"): 6, _("Influence"): 10, _("State"): 10}
+        titles = {_("Image"): 10, _("Label"): 7, _("Sure"): 8, _("Influence"): 10, _("State"): 10}
         self._table = TextTable(ui.finds_table, titles, 0, (2, 3))
         self.cells = CellsPanel(ui, review, viewer, self._try)
         ui.find_hover_label.setMinimumHeight(ui.find_hover_label.fontMetrics().height())
@@ -193,11 +193,10 @@ class InsightPanel:
             change(opened.marks)
 
     def _go_on(self) -> None:
-        opened = self._review.insight.opened
-        if opened is not None and opened.painted:
-            self.object(
-                _("You marked cells in {name}, but didn't send them; do so, or clear them.").format(name=opened.image)
-            )
+        unsent = self._review.insight.unsent
+        if unsent:
+            sentence = _("You marked cells in {names}, but didn't send them; do so, or clear them.")
+            self.object(sentence.format(names=", ".join(unsent)))
             self._viewer.focus()
             return
         self._train({})

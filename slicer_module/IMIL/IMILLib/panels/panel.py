@@ -25,7 +25,7 @@ from .insightpanel import InsightPanel
 from .keyactions import CONNECTION_TAB, QUEUE_TAB, REVIEW_TAB, TRAINING_TAB, KeyActions
 from .markpanel import MarkPanel
 from .queuepanel import QueuePanel
-from .shortcuts import Shortcuts, as_html
+from .shortcuts import LISTS, Shortcuts, as_html
 from .statuspanel import StatusPanel
 from .trainingpanel import TrainingPanel
 from .widgets import guarded, make_copyable, on, report_errors_to
@@ -208,6 +208,9 @@ class Panel:
         self._viewer.refresh_overlay()
         self.insight.refresh_find()
         self.insight.refresh_cell()
+        focus = qt.QApplication.focusWidget()
+        if self._entered and self._can_review() and (focus is None or focus.objectName not in LISTS):
+            self._viewer.focus()
         self.keys.refresh()
 
     def _on_case(self) -> None:
