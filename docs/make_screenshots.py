@@ -1,7 +1,8 @@
 """Makes the pictures of the Slicer module, docs/images/slicer-*.png, by using it: `make screenshots`.
 
 A real server trains on a copy of the sample data, the module runs in the tests' stand-in for Slicer, and a reader who
-knows where the lesions are answers the round with mouse and keyboard. Takes a few minutes.
+knows where lesions and markers are answers a round with mouse and keyboard, then one that is learnt from. Takes a few
+minutes.
 """
 
 import sys
@@ -24,10 +25,26 @@ MODULE = ROOT / "slicer_module" / "IMIL" / "IMIL.py"
 READER = "Dr Ada Lind"
 TRAINING_SECONDS = 600
 FEW_EPOCHS = 5
+LEARNING_RUN = {
+    "network": "imil_resnet8",
+    "image_size": 64,
+    "epochs": 24,
+    "imil_epochs": [14],
+    "num_outliers": 20,
+    "selection": "class_balanced",
+    "fill": "least_confident",
+    "feedback": "counterfactual+propagate",
+    "optimizer": "adamw",
+    "lr": 0.003,
+    "schedule": "restarts",
+    "batch_size": 32,
+    "new_run": True,
+}
+"""A run that has learnt to read the markers of the sample data when it asks."""
 
 
 class Tour:
-    """One round, from the first connection to the last table, with a picture of each state."""
+    """Two rounds, from the first connection to what the second one taught, with a picture of each state."""
 
     def __init__(self, study: Study, proxy: BadServer) -> None:
         from slicer_host.host import start
@@ -46,6 +63,7 @@ class Tour:
         self.answer_without_server()
         self.answer_the_rest()
         self.finish()
+        self.teach()
         self.host.quit()
         if self.host.errors:
             raise SystemExit("The module had errors:\n" + "\n".join(self.host.errors))
@@ -117,6 +135,32 @@ class Tour:
         self.host.idle(1.0)
         self.picture("done")
 
+    def teach(self) -> None:
+        """A round whose answers are learnt from, up to the page that shows what they taught."""
+        self.host.click(self.ui.plot_button)
+        self.review.train(LEARNING_RUN)
+        self.host.wait_until(lambda: self.review.case is not None, TRAINING_SECONDS)
+        self.settle()
+        while self.review.case is not None:
+            misleading = self.touched(self.study.case(self.review.case.case.id).misleading_mask)
+            self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
+            self.host.click(self.ui.misled_button)
+            self.paint(misleading)
+            self.host.press("Return")
+            self.settle()
+        self.host.press("Alt+3")
+        self.host.wait_until(lambda: self.ui.continue_button.enabled, 30)
+        self.host.click(self.ui.continue_button)
+        self.host.wait_until(lambda: self.review.insight.opened is not None, TRAINING_SECONDS)
+        self.settle()
+        for key in ("PgDown", "X", "PgDown"):
+            self.host.press(key)
+            self.settle()
+        self.picture("insight")
+        self.host.click(self.ui.go_on_button)
+        self.host.wait_until(lambda: self.review.status.state == "completed", TRAINING_SECONDS)
+        self.settle()
+
     # -- the reader --------------------------------------------------------------------------------------------------
 
     def cells_that_matter(self) -> list[int]:
@@ -125,7 +169,13 @@ class Tour:
         truth = self.study.case(case.id)
         if not truth.lesion_mask:
             return [cell for cell in range(grid.num_cells) if cell // grid.cols in (1, 2)]
-        mask = np.asarray(Image.open(self.study.folder / truth.lesion_mask)) > 0
+        return self.touched(truth.lesion_mask)
+
+    def touched(self, path: str) -> list[int]:
+        """Cells of the present case that a mask of the study touches; none without a mask."""
+        if not path:
+            return []
+        grid, mask = self.review.case.grid, np.asarray(Image.open(self.study.folder / path)) > 0
         return [cell for cell in range(grid.num_cells) if mask[grid.inside([cell])].any()]
 
     def hottest_cell(self, other_than: list[int]) -> int:
