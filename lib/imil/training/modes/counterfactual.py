@@ -16,15 +16,16 @@ from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.draws import Draws
 from imil.training.insight import Insight
+from imil.training.modes.appearance import add, appearances, whole
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.cutouts import Cutout, cut_out, paste
 from imil.training.modes.finder import find, train_finder
-from imil.training.modes.swapping import MEASURED, blended, least_overlapping, margins, widened, with_soft_rim
+from imil.training.modes.swapping import MEASURED, TRIES, blended, least_overlapping, margins, widened, with_soft_rim
 from imil.training.requirements import without_misleading
 
 THRESHOLD = 0.5
 """How sure the finder must be of a place."""
-MARGIN = 3 / 64
+MARGIN = 1 / 64
 """How far a found place is widened on all sides, as a share of the image's side."""
 IN_PLACE = 0.5
 """How often a decoy is pasted where it was cut out, rather than anywhere."""
@@ -57,8 +58,10 @@ class Counterfactual(FeedbackMode):
         assert insight is not None  # it learns
         self._finds = insight.finds
         self._found = np.flatnonzero(insight.found & view.kept)
-        self._donors = _donors(insight.found, view.kept)
-        self._cutouts = _misleading_cutouts(view, insight.finds)
+        self._pools = _Donors(view, insight.finds)
+        self._bank = appearances(view, insight.finds, self._pools.without, settings.seed)
+        # Too few finds to tell the thing from what lies around it: then as it was cut out.
+        self._cutouts = [] if self._bank else _misleading_cutouts(view, insight.finds)
 
     @classmethod
     def learn(cls, view: FeedbackView, network: nn.Module, settings: RunSettings, seed: int) -> dict[str, Any]:
@@ -73,7 +76,11 @@ class Counterfactual(FeedbackMode):
             network, view, [one for one in misleading if one], _other_cutouts(view, np.random.default_rng(seed)), seed
         )
         sureness = find(finder, view)
-        finds = _with_readers_word(view, sureness > THRESHOLD)
+        finds = sureness > THRESHOLD
+        without = np.flatnonzero(~finds.any(axis=(1, 2)) & view.kept)
+        if len(without):
+            finds = whole(view, finds, without, seed)
+        finds = _with_readers_word(view, finds)
         _check_finds(view, finds)
         return {
             "finds": finds.astype(np.uint8),
@@ -88,9 +95,11 @@ class Counterfactual(FeedbackMode):
             shams = self._found[random.integers(0, len(self._found), len(draws.index))]
             own = self._finds[draws.index].any(axis=(1, 2))
             places = self._finds[np.where(own, draws.index, shams)]
-            donors = least_overlapping(places.astype(bool), self._finds, self._donors, random)
+            donors = self._pools.draw(places, self.view.labels[draws.index], random)
             draws.images = _swapped(self.view, draws.images, places, donors)
-        draws.images, _ = paste(draws.images, self._cutouts, self.settings.decoys, random, share_in_place=IN_PLACE)
+        decoys = self.settings.decoys
+        draws.images = add(draws.images, self._bank, decoys, random, share_in_place=IN_PLACE)
+        draws.images, _ = paste(draws.images, self._cutouts, decoys, random, share_in_place=IN_PLACE)
         return draws
 
     def finish(self, network: nn.Module, images: Iterable[Tensor]) -> None:
@@ -125,25 +134,21 @@ def find_influence(
     """Absolute change of each image's log-odds of its label when what was found in it is swapped out, float32 (N,)."""
     random = np.random.default_rng(seed)
     influence = np.zeros(len(view), np.float32)
-    found = finds.any(axis=(1, 2))
-    donors = _donors(found, view.kept)
-    with_finds = np.flatnonzero(found)
+    pools = _Donors(view, finds.astype(np.uint8))
+    with_finds = np.flatnonzero(finds.any(axis=(1, 2)))
     for start in range(0, len(with_finds), MEASURED):
         indices = with_finds[start : start + MEASURED]
         images, labels = view.images(indices), view.labels[indices]
-        chosen = least_overlapping(finds[indices], finds.astype(np.uint8), donors, random)
-        without = _swapped(view, images, finds[indices].astype(np.uint8), chosen)
+        places = finds[indices].astype(np.uint8)
+        without = _swapped(view, images, places, pools.draw(places, labels, random))
         change = margins(network, view, without, labels) - margins(network, view, images, labels)
         influence[indices] = change.abs().numpy()
     return influence
 
 
-def _swapped(
-    view: FeedbackView, images: Tensor, places: npt.NDArray[np.uint8], donors: npt.NDArray[np.int64]
-) -> Tensor:
+def _swapped(view: FeedbackView, images: Tensor, places: npt.NDArray[np.uint8], donors: Tensor) -> Tensor:
     """The images with the found places, widened, of the donors."""
-    weights = with_soft_rim(_pixels_of(view, places))
-    return blended(images, view.images(donors), weights)
+    return blended(images, donors, with_soft_rim(_pixels_of(view, places)))
 
 
 def _pixels_of(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
@@ -153,10 +158,34 @@ def _pixels_of(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
     return widened(functional.interpolate(coarse, size=(side, side), mode="nearest"), round(MARGIN * side))
 
 
-def _donors(found: npt.NDArray[np.bool_], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Images that places are taken from: those in which nothing was found, if there are enough."""
-    clean = np.flatnonzero(~found & kept)
-    return clean if len(clean) >= MIN_DONORS else np.flatnonzero(kept)
+class _Donors:
+    """Where swapped places come from.
+
+    An image of the same class is the best donor: what it puts in says nothing new about the class. Where the thing lies
+    at one place in all of them, an image in which nothing was found takes its part.
+
+    Attributes:
+        without: int64, images in which nothing was found, if there are `MIN_DONORS`; otherwise all.
+    """
+
+    def __init__(self, view: FeedbackView, finds: npt.NDArray[np.uint8]) -> None:
+        self._view, self._finds = view, finds
+        kept = np.flatnonzero(view.kept)
+        without = kept[~finds[kept].any(axis=(1, 2))]
+        self.without = without if len(without) >= MIN_DONORS else kept
+        self._of_class = {int(label): kept[view.labels[kept] == label] for label in np.unique(view.labels[kept])}
+
+    def draw(self, places: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        """A donor for each image, float32 (B, 1, S, S), with nothing found in or beside the places (B, F, F), if that
+        can be had.
+        """
+        numbers = random.random((2, len(places), TRIES))
+        same = np.empty((len(places), TRIES), np.int64)
+        for label in np.unique(labels):
+            rows, pool = labels == label, self._of_class.get(int(label), self.without)
+            same[rows] = pool[(numbers[0, rows] * len(pool)).astype(np.int64)]
+        other = self.without[(numbers[1] * len(self.without)).astype(np.int64)]
+        return self._view.images(least_overlapping(places, self._finds, np.concatenate([same, other], 1)))
 
 
 def _cell_cutout(view: FeedbackView, index: int, places: npt.NDArray[np.bool_]) -> Cutout | None:

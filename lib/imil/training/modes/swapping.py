@@ -3,16 +3,17 @@
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
 from imil.networks.modes import evaluation_mode
 from imil.training.modes.base import FeedbackView
 
-RIM = 5 / 64
+RIM = 3 / 64
 """Width of the soft rim of a swapped place, as a share of the image's side; seams would be a mark of their own."""
 TRIES = 6
-"""Donors that are drawn for each image; the one is taken that has least of the thing at the swapped place."""
+"""Donors of each kind that are drawn for each image; the one with least of the thing at the swapped place is taken."""
 MEASURED = 256
 """Most images that the influence of a cell is measured on."""
 
@@ -31,7 +32,7 @@ def with_soft_rim(places: Tensor) -> Tensor:
 
 def rim_pixels(side: int) -> int:
     """Width of the soft rim in pixels, odd and at least 3."""
-    return max(3, 2 * round(RIM * side / 2) + 1)
+    return max(3, 2 * int(RIM * side / 2) + 1)
 
 
 def blended(images: Tensor, others: Tensor, weights: Tensor) -> Tensor:
@@ -40,21 +41,17 @@ def blended(images: Tensor, others: Tensor, weights: Tensor) -> Tensor:
 
 
 def least_overlapping(
-    places: npt.NDArray[np.bool_],
-    finds: npt.NDArray[np.uint8],
-    pool: npt.NDArray[np.int64],
-    random: np.random.Generator,
+    places: npt.NDArray[np.uint8], finds: npt.NDArray[np.uint8], candidates: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """For each image a donor in which nothing was found at the places that are swapped, if that can be had.
+    """For each image the first of its candidates in which least was found in and beside the places that are swapped.
 
     Args:
-        places: bool (B, F, F), what is swapped.
+        places: uint8 (B, F, F), what is swapped.
         finds: uint8 (N, F, F), what was found in all images.
-        pool: the images to choose from.
-        random: draws `TRIES` of them for each image; the one with least overlap is taken.
+        candidates: int64 (B, T), images to choose from.
     """
-    candidates = pool[random.integers(0, len(pool), (len(places), TRIES))]
-    overlap = (finds[candidates].astype(bool) & places[:, None]).sum((2, 3))
+    beside = ndimage.maximum_filter(places, (1, 3, 3))
+    overlap = np.einsum("btrc,brc->bt", finds[candidates], beside, dtype=np.int64)
     chosen: npt.NDArray[np.int64] = candidates[np.arange(len(places)), overlap.argmin(1)]
     return chosen
 
