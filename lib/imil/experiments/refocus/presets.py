@@ -94,7 +94,7 @@ SETTINGS: dict[str, Setting] = {
             "unregistered",
             "Not registered",
             "A ring anywhere outside the lungs; patients are turned, shifted and of different size.",
-            replace(_PHANTOM, registered=False, marker="ring", place="outside"),
+            replace(_PHANTOM, registered=False, marker="ring", place="outside", lesion_contrast=0.95),
             target=0.90,
         ),
         Setting(
