@@ -96,7 +96,7 @@ def test_tubes_differ_and_other_things_are_alike() -> None:
         assert len(shapes) == (4 if kind == "tube" else 1)
 
 
-def test_exposure_brightens_the_whole_film_a_little(bare: Phantoms) -> None:
+def test_exposure_brightens_the_whole_film(bare: Phantoms) -> None:
     bright = generate(COUNT, SEED, replace(BASE, shortcut=0.8, marker="exposure"))
     assert 10 < bright.marker.sum() < 30
     assert not bright.marker_mask.any()
@@ -106,9 +106,9 @@ def test_exposure_brightens_the_whole_film_a_little(bare: Phantoms) -> None:
     np.testing.assert_array_equal(bright.pixels.max(axis=(1, 2)), 1)
     change = (bright.pixels - bare.pixels)[bright.marker]
     assert change.min() >= 0
-    # Of the order of what films differ by anyway, so that it's learnt but not seen at a glance.
+    # A few times what films differ by anyway: enough for a network to prefer it to the disease.
     shift = change.mean(axis=(1, 2)).mean() / bare.pixels.mean(axis=(1, 2)).std()
-    assert 0.8 < shift < 1.7
+    assert 2 < shift < 5
 
 
 def test_markers_agree_with_the_class_whatever_they_are() -> None:

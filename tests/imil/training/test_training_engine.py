@@ -238,7 +238,8 @@ def test_three_classes_are_mixed(data, tiny):
 def test_the_settings_name_every_mode_and_augmentation():
     choices = {name: set(entry.get("choices", ())) for name, entry in describe().items()}
     single = {name for choice in choices["feedback"] for name in mode_names(choice)}
-    assert single == set(MODES) | set(IMAGE_EDITS)
+    shipped = {name for name in {*MODES, *IMAGE_EDITS} if "test" not in name}  # other tests register some of their own
+    assert single == shipped
     assert choices["augmentation"] == {"none", *AUGMENTATIONS, *MIXINGS}
 
 

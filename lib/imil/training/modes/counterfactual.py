@@ -19,7 +19,7 @@ from imil.training.insight import Insight
 from imil.training.modes.appearance import add, appearances, whole
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.cutouts import Cutout, cut_out, paste
-from imil.training.modes.finder import find, train_finder
+from imil.training.modes.finder import find, refine, train_finder
 from imil.training.modes.swapping import MEASURED, TRIES, blended, least_overlapping, margins, widened, with_soft_rim
 from imil.training.requirements import without_misleading
 
@@ -79,7 +79,7 @@ class Counterfactual(FeedbackMode):
         finds = sureness > THRESHOLD
         without = np.flatnonzero(~finds.any(axis=(1, 2)) & view.kept)
         if len(without):
-            finds = whole(view, finds, without, seed)
+            finds = refine(finder, view, whole(view, finds, without, seed), seed)
         finds = _with_readers_word(view, finds)
         _check_finds(view, finds)
         return {

@@ -22,6 +22,10 @@ STRIDE = 4
 HEAD_CHANNELS = 32
 STEPS = 150
 """Training steps, each on all fed-back images."""
+REFINING_STEPS, REFINING_BATCH = 120, 32
+"""Steps of the training on all images, and images in each."""
+REFINED = 0.4
+"""How sure the finder must be of a place after that; its targets are shares of places, so half is much."""
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-3
 PASTED, DECOYED = 0.4, 0.5
 """How often a misleading cut-out, or one that isn't misleading, is pasted into an image of the finder's training."""
@@ -149,8 +153,7 @@ def train_finder(
     optimizer = torch.optim.AdamW(finder.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     with torch.enable_grad(), torch.inference_mode(False):
         for step in range(STEPS):
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - step / STEPS))
+            _set_rate(optimizer, step / STEPS)
             shown, _ = paste(images.clone(), others, DECOYED, numbers, share_in_place=0.0)
             shown, pasted = paste(shown, misleading, PASTED, numbers, share_in_place=0.0)
             shown, bags = _varied(shown, torch.cat([marked, pasted], 1), generator)
@@ -159,6 +162,45 @@ def train_finder(
             loss.backward()
             optimizer.step()
     return finder
+
+
+def refine(finder: Finder, view: FeedbackView, finds: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.bool_]:
+    """Train the finder on by its own finds in all images, place by place, and find again; bool (N, F, F).
+
+    Each find is a little wrong in its own way; what the finder learns from all of them is what they have in common
+    (self-training). Finds that are lost by it stay.
+
+    Args:
+        finder: a trained one; it's changed.
+        view: the training data.
+        finds: bool (N, F, F), where the thing is in each image, as far as is known.
+        seed: of everything random in it.
+    """
+    targets = torch.from_numpy(finds[:, None].astype(np.float32)).to(view.device)
+    generator, numbers = torch.Generator().manual_seed(seed % 2**63), np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(finder.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    kept = np.flatnonzero(view.kept)
+    with torch.enable_grad(), torch.inference_mode(False):
+        for step in range(REFINING_STEPS):
+            _set_rate(optimizer, step / REFINING_STEPS)
+            indices = numbers.choice(kept, min(REFINING_BATCH, len(kept)), replace=False)
+            images = view.images(indices)
+            wanted = functional.interpolate(targets[torch.from_numpy(indices)], size=images.shape[-2:], mode="nearest")
+            images, wanted = _varied(images, wanted, generator)
+            logits = finder(view.normalised(images))
+            wanted = functional.adaptive_avg_pool2d(wanted, logits.shape[-1])
+            loss = functional.binary_cross_entropy_with_logits(logits, wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    again: npt.NDArray[np.bool_] = torch.sigmoid(_logits(finder, view, np.arange(len(view)))).numpy() > REFINED
+    return again | finds
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, done: float) -> None:
+    """The full learning rate in the first half, then falling to zero; ``done`` is the share of the steps done."""
+    for group in optimizer.param_groups:
+        group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - done))
 
 
 def find(finder: Finder, view: FeedbackView) -> npt.NDArray[np.float32]:
