@@ -26,6 +26,8 @@ ALIKE = 16
 """Finds that are averaged for one appearance."""
 BACKGROUNDS = 48
 """Images without a find that a find's surroundings are estimated from."""
+TYPICAL = 0.6
+"""Share of the windows that appearances are made of."""
 EXTENT = 0.3
 """Share of the largest mean difference from images without a find that still belongs to the thing."""
 EXTENSIONS = 2
@@ -68,10 +70,12 @@ def appearances(
     windows = _Windows(view, finds, found, without, random)
     added = windows.fitted()
     weights = _fading(added.shape[-1], view.device)
+    typical = _typical(added * weights)
+    added = added[typical]
     alike = _most_alike(added * weights)
-    chosen = random.permutation(len(found))[:KEPT]
+    chosen = random.permutation(len(typical))[:KEPT].tolist()
     return [
-        Appearance(added[alike[one]].mean(0) * weights.sqrt(), *windows.corner(one)) for one in (int(c) for c in chosen)
+        Appearance(added[alike[one]].mean(0) * weights.sqrt(), *windows.corner(int(typical[one]))) for one in chosen
     ]
 
 
@@ -196,6 +200,16 @@ def _centre(find: npt.NDArray[np.uint8], side: int) -> tuple[int, int]:
     row, col = ndimage.center_of_mass(parts == largest)
     scale = side / len(find)
     return round((row + 0.5) * scale), round((col + 0.5) * scale)
+
+
+def _typical(added: Tensor) -> Tensor:
+    """The windows (n, w, w) that add about as much as most do, int64 (m,).
+
+    Where disease lies behind the thing, a window adds more than that; such windows would be alike too.
+    """
+    amounts = added.sum((1, 2))
+    order = (amounts - amounts.median()).abs().argsort()
+    return order[: max(ALIKE, round(TYPICAL * len(added)))].sort().values
 
 
 def _most_alike(added: Tensor) -> Tensor:
