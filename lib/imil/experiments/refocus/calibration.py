@@ -19,7 +19,7 @@ from imil.experiments.refocus.presets import (
     CLEAN,
     CLEAN_AT_LEAST,
     CONFOUNDED_AT_MOST,
-    SHORTCUTS,
+    REPORTED_SHORTCUTS,
     Setting,
     Size,
     choose_settings,
@@ -80,11 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each setting and seed; the status is 1 if one isn't of use."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--settings", default="", help="names, e.g. corner,lung; all if left out")
-    parser.add_argument("--shortcuts", default="", help="strengths, e.g. 0.95,1.0; all if left out")
+    parser.add_argument("--shortcuts", default="", help="strengths, e.g. 0.95,1.0; those two if left out")
     parser.add_argument("--seeds", default="100,101,102", help="seeds, e.g. 100,101")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    shortcuts = [float(one) for one in chosen.shortcuts.split(",") if one] or list(SHORTCUTS)
+    shortcuts = [float(one) for one in chosen.shortcuts.split(",") if one] or list(REPORTED_SHORTCUTS)
     names = [one for one in chosen.settings.split(",") if one]
     print(f"{'setting':<18} seed  clean  {'  '.join(f'{one:>5g}' for one in shortcuts)}", flush=True)
     status = 0
