@@ -52,7 +52,7 @@ test-slicer: $(ENVIRONMENT)
 
 bench: $(ENVIRONMENT)
 	mkdir -p build/bench
-	for name in training queue server startup phantom slicer; do \
+	for name in training modes queue server startup phantom slicer; do \
 	  $(PYTHON) -m benchmarks.$$name --quick --json build/bench/$$name.json || exit 1; \
 	done
 

@@ -76,7 +76,7 @@ Every setting of a run has one definition, in `imil.settings.RunSettings`. It ha
 
 A run keeps the settings that it began with. They are stored with it and printed in its report. To change one, start a
 new run. Only what becomes of the answers may be said anew when training is continued after a round: `feedback`,
-`feedback_repeat`, `randomise_with`, `penalty`, `propagate_by`, `propagate_tolerance`, `decoys` and `insight`.
+`feedback_repeat`, `randomise_with`, `penalty`, `propagate_by`, `propagate_tolerance`, `decoys`, `rewind` and `insight`.
 """
 
 CONFIGURATION_REST = """\

@@ -39,6 +39,7 @@ GIVEN_ANEW = (
     "propagate_by",
     "propagate_tolerance",
     "decoys",
+    "rewind",
     "insight",
 )
 """Settings that may be other ones from a round on: what becomes of its answers."""

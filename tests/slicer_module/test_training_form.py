@@ -137,7 +137,7 @@ def test_settings_come_in_groups_and_those_without_effect_are_known(form: Settin
     assert list(groups)[:2] == ["Rounds", "Feedback"]
     assert sorted(each.name for fields in groups.values() for each in fields) == sorted(RunSettings.model_fields)
     assert [each.name for each in groups["Feedback"]] == list(GIVEN_ANEW) == list(plans.GIVEN_ANEW)
-    of_modes = {"randomise_with", "penalty", "propagate_by", "propagate_tolerance", "decoys", "insight"}
+    of_modes = {"randomise_with", "penalty", "propagate_by", "propagate_tolerance", "decoys", "rewind", "insight"}
     shown = lambda: {name for name in of_modes if has_effect(name, form.values)}  # noqa: E731
     assert shown() == set()
     for mode, names in {

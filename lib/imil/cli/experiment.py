@@ -9,7 +9,7 @@ import typer
 from imil.cli.errors import INTERRUPTED
 from imil.cli.options import StudyFolder, takes_settings
 from imil.errors import BadInput
-from imil.experiments.catalogue import EXPERIMENTS, QUICK
+from imil.experiments.catalogue import EXPERIMENTS, PRESET, QUICK
 from imil.settings import PRESETS, RunSettings, resolve
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ app = typer.Typer(
 
 
 _QUICK_HELP = (
-    "A trial, minutes on two processors: the preset quick, but "
-    f"{QUICK['image_size']} pixels, {QUICK['epochs']} epochs, and the round after epoch {QUICK['imil_epochs'][0]}."
+    f"A trial, minutes on two processors: {QUICK['network']}, {QUICK['image_size']} pixels, {QUICK['epochs']} epochs, "
+    f"the round after epoch {QUICK['imil_epochs'][0]}."
 )
 
 
@@ -96,10 +96,10 @@ for _found in EXPERIMENTS.values():
 
 def _settings(preset: str, quick: bool, overrides: dict[str, Any]) -> tuple[RunSettings, str]:
     if not quick:
-        return resolve(preset, **overrides), preset
-    if preset not in ("", "quick"):
-        raise BadInput(f"--quick brings its own preset, so it can't go with --preset {preset}; leave one of them out.")
-    return resolve("quick", **(QUICK | overrides)), "quick trial"
+        return resolve(preset or PRESET, **overrides), preset
+    if preset:
+        raise BadInput(f"--quick has its own settings, so it can't go with --preset {preset}; leave one of them out.")
+    return resolve(PRESET, **(QUICK | overrides)), "quick trial"
 
 
 def numbers(seeds: str) -> list[int]:

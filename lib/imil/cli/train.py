@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imil.cli.options import StudyFolder, takes_settings
-from imil.settings import PRESETS, resolve
+from imil.settings import DEFAULT_PRESET, PRESETS, resolve
 
 if TYPE_CHECKING:
     from imil.store import Run
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def train(
     study: StudyFolder,
     preset: Annotated[
-        str, typer.Option("--preset", help=f"Named set of settings: {', '.join(PRESETS)}.", show_default="paper")
+        str, typer.Option("--preset", help=f"Named set of settings: {', '.join(PRESETS)}.", show_default=DEFAULT_PRESET)
     ] = "",
     new_run: Annotated[bool, typer.Option("--new-run", help="Start afresh, although there is a run already.")] = False,
     continue_early: Annotated[

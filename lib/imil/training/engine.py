@@ -91,18 +91,24 @@ class TrainingEngine:
         self._augmentation = None if mixes else create_augmentation(settings.augmentation)
         self._feedback: AppliedFeedback | None = None
         self._mean, self._std = normalisation(settings.network, settings.pretrained)
-        torch.manual_seed(epoch_seed(settings.seed, 0, TORCH_STREAM))
-        pretrained = settings.pretrained if state is None else ""  # a resumed run has its own weights
-        network = create_network(
-            settings.network, len(self.classes), pretrained=pretrained, image_size=settings.image_size
-        )
-        self.network: nn.Module = network.to(self.device)
+        # A resumed run has its own weights.
+        self.network: nn.Module = self._start_network(settings.pretrained if state is None else "").to(self.device)
         self.optimizer = create_optimizer(self.network, settings)
         factor = learning_rate_factor(settings.schedule, settings.epochs, settings.imil_epochs)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
         self._scaler = self._create_scaler()
         if state is not None:
             self.load_state_dict(state)
+
+    def _start_network(self, pretrained: str | None = None) -> nn.Module:
+        """The network as it is before the first epoch, on the CPU; with other pretrained weights if they are given."""
+        torch.manual_seed(epoch_seed(self.settings.seed, 0, TORCH_STREAM))
+        return create_network(
+            self.settings.network,
+            len(self.classes),
+            pretrained=self.settings.pretrained if pretrained is None else pretrained,
+            image_size=self.settings.image_size,
+        )
 
     # -- feedback ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +187,7 @@ class TrainingEngine:
 
         @trainer.on(Events.EPOCH_STARTED)
         def start(engine: Workflow) -> None:
+            self._begin_feedback(engine.state.epoch - 1)
             torch.manual_seed(epoch_seed(self.settings.seed, engine.state.epoch, TORCH_STREAM))
             progress.start()
 
@@ -202,6 +209,11 @@ class TrainingEngine:
                 on_epoch(EpochResult(self.epoch, lr, progress.images, {"train": train, **splits}))
 
         trainer.run()
+
+    def _begin_feedback(self, done: int) -> None:
+        """Right after a round the feedback mode may change the network; ``done`` is the number of epochs so far."""
+        if done in self.settings.imil_epochs and self._feedback is not None and self._feedback.mode is not None:
+            self._feedback.mode.begin(self.network, self._start_network)
 
     def _finish_feedback(self) -> None:
         if self._feedback is not None and self._feedback.mode is not None:

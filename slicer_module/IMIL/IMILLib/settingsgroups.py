@@ -16,6 +16,7 @@ GIVEN_ANEW = (
     "propagate_by",
     "propagate_tolerance",
     "decoys",
+    "rewind",
     "insight",
 )
 """Settings that may be other ones when training is continued after a round: what becomes of its answers."""
@@ -43,6 +44,7 @@ _NEEDS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "propagate_by": lambda values: "propagate" in modes(str(values.get("feedback"))),
     "propagate_tolerance": lambda values: "propagate" in modes(str(values.get("feedback"))),
     "decoys": lambda values: "counterfactual" in modes(str(values.get("feedback"))),
+    "rewind": lambda values: bool({"propagate", "counterfactual"} & set(modes(str(values.get("feedback"))))),
     "insight": lambda values: learns(str(values.get("feedback"))),
     "folds": lambda values: "out_of_fold" in (values.get("selection"), values.get("fill")),
     "momentum": lambda values: values.get("optimizer") == "sgd",

@@ -14,7 +14,6 @@ from imil.training.batches import Batches
 from imil.training.engine import TrainingEngine
 from imil.training.feedback import AppliedFeedback
 from imil.training.insight import Insight
-from imil.training.modes.appearance import Appearance, add, appearances
 from imil.training.modes.counterfactual import renormalise
 from imil.training.modes.cutouts import cut_out, paste
 from imil.training.modes.finder import Finder
@@ -80,7 +79,7 @@ def test_without_decoys_the_squares_are_gone_and_every_image_is_edited(learnt):
 def test_decoys_go_into_images_of_either_class(learnt):
     data, squares, _, insight = learnt
     images = edited(data, squares, insight, decoys=1.0)
-    bright = (images > 0.9).sum((1, 2)) >= 8
+    bright = (images > 0.75).sum((1, 2)) >= 8
     assert bright[data.labels == 0].mean() > 0.8
     assert bright[data.labels == 1].mean() > 0.8
     none = edited(data, squares, insight, decoys=0.0)
@@ -221,37 +220,6 @@ def test_donors_are_chosen_by_overlap_in_and_beside_the_places():
     candidates = np.array([[0, 1, 3], [0, 1, 2], [3, 0, 1]])
     # Image 1 has the thing at the place, image 2 beside it: as bad. The first of equals is taken.
     assert least_overlapping(places, finds, candidates).tolist() == [3, 1, 3]
-
-
-def test_what_finds_have_in_common_is_the_square_without_what_lies_around(learnt):
-    data, _squares, _, insight = learnt
-    view = AppliedFeedback({}, data, marked.CLASSES, marked.marked_settings()).view
-    bank = appearances(view, insight.finds, np.flatnonzero(~insight.found), 0)
-    assert len(bank) == 16  # of 22 finds; never fewer than are averaged
-    one = bank[0].added
-    assert one.shape == (12, 12)  # 22 of 64 of the image's side, to an even number
-    middle, edge = one[4:8, 4:8].mean(), torch.cat([one[0], one[-1], one[:, 0], one[:, -1]]).abs().mean()
-    assert middle > 0.3
-    assert edge < 0.1
-    again = appearances(view, insight.finds, np.flatnonzero(~insight.found), 0)
-    assert all(torch.equal(first.added, second.added) for first, second in zip(bank, again, strict=True))
-    few = insight.finds.copy()
-    few[np.flatnonzero(insight.found)[10:]] = 0
-    assert appearances(view, few, np.flatnonzero(~insight.found), 0) == []
-
-
-def test_appearances_are_added_in_place_or_anywhere_and_cut_off_at_the_edge():
-    one = Appearance(torch.full((4, 4), 0.5), 2, 3)
-    images = add(torch.full((2, 1, 8, 8), 0.75), [one], 1.0, np.random.default_rng(0), share_in_place=1.0)
-    expected = torch.full((8, 8), 0.75)
-    expected[2:6, 3:7] = 1
-    assert torch.equal(images[0, 0], expected)
-    anywhere = add(torch.zeros(200, 1, 8, 8), [one], 1.0, np.random.default_rng(0), share_in_place=0.0)
-    sizes = (anywhere > 0).sum((1, 2, 3))
-    assert set(sizes.tolist()) > {4, 16}
-    assert sizes.min() >= 4
-    assert not add(torch.zeros(5, 1, 8, 8), [one], 0.0, np.random.default_rng(0), share_in_place=0.5).any()
-    assert not add(torch.zeros(5, 1, 8, 8), [], 1.0, np.random.default_rng(0), share_in_place=0.5).any()
 
 
 def test_margins_are_log_odds(learnt):

@@ -11,7 +11,8 @@ Group = Literal["reference", "mode", "control", "reader"]
 Who = Literal["", "oracle", "careless", "sloppy"]
 Cells = Literal["chosen", "random", "opposite"]
 
-BASELINE, CLEAN_ARM, LUNG_MASK = "baseline", "clean", "lung_mask"
+BASELINE, CLEAN_ARM = "baseline", "clean"
+LUNG_MASK, REWOUND = "lung_mask", "rewound"
 REPEATS = 5
 """How often an epoch has each fed-back image in the arms that draw it more often."""
 
@@ -97,8 +98,8 @@ _MODES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"feedback": "counterfactual+propagate"},
     ),
 }
-LEARNING_MODES = ("propagate", "propagate_influence", "counterfactual", "counterfactual+propagate")
-"""Modes that carry the answers over to all training images; their controls are among the default arms."""
+CONTROLLED = ("propagate", "counterfactual")
+"""Modes whose controls are among the default arms."""
 _CONTROLS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "random_images": (
         "random images",
@@ -146,6 +147,14 @@ _SHARED = (
         {"feedback": "unedited", "feedback_repeat": REPEATS},
         "oracle",
         control="repeated",
+    ),
+    Arm(
+        REWOUND,
+        "Rewound, no reader",
+        "control",
+        "The network goes back as far as in the modes that learn, and trains on; nobody is asked.",
+        {"feedback": REWOUND},
+        control=REWOUND,
     ),
     Arm(
         LUNG_MASK,
@@ -201,9 +210,9 @@ ARMS: dict[str, Arm] = {
     )
 }
 DEFAULT_ARMS: tuple[str, ...] = tuple(
-    name for name, arm in ARMS.items() if arm.mode in ("", name) or arm.mode in LEARNING_MODES
+    name for name, arm in ARMS.items() if arm.mode in ("", name) or arm.mode in CONTROLLED
 )
-"""All modes, and the controls of those that learn; the others' have to be asked for."""
+"""All modes, and the controls of the two that learn; others' have to be asked for."""
 
 
 def choose_arms(wanted: Sequence[str]) -> list[Arm]:

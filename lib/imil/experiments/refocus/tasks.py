@@ -8,12 +8,12 @@ from pathlib import Path
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
 from imil.experiments.refocus import data as files
-from imil.experiments.refocus.arms import LUNG_MASK, Arm
-from imil.experiments.refocus.lungmask import nothing_learnt, register_lung_mask
+from imil.experiments.refocus.arms import LUNG_MASK, REWOUND, Arm
 from imil.experiments.refocus.measures import Measures, finder_quality, measure
 from imil.experiments.refocus.readers import answers, labels_of
 from imil.experiments.refocus.results import ArmResult, write_result
 from imil.experiments.refocus.sources import Source
+from imil.experiments.refocus.unasked import nothing_learnt, register_lung_mask
 from imil.experiments.resuming import ResumableTraining, stop_path
 from imil.queueing import build_queue
 from imil.settings import RunSettings
@@ -169,8 +169,8 @@ class Round:
     def hold(self, engine: TrainingEngine) -> None:
         """Queue cases, ask about them, learn from the answers, and set the feedback for the epochs that follow."""
         settings = engine.settings
-        if self._arm.name == LUNG_MASK:
-            engine.set_feedback({}, 1, nothing_learnt(self._part.data, settings.grid_size))
+        if self._arm.name in (LUNG_MASK, REWOUND):
+            engine.set_feedback({}, 1, nothing_learnt(self._part.data, self._arm.name, settings.grid_size))
         if not self._arm.reader:
             return
         queue = build_queue(engine)

@@ -3,6 +3,7 @@
 from imil.experiments.report.style import plain_text
 from imil.experiments.results import NOBODY, Outcome
 from imil.experiments.tables.phrases import count, joined
+from imil.settings import mode_names
 
 SPLITS = {"train": "for training", "val": "for validation", "test": "for testing"}
 SELECTIONS = {
@@ -17,8 +18,17 @@ FILLS = {
     "out_of_fold": ", and where these are too few, those that models trained on the other folds get wrong",
 }
 FEEDBACK = {
-    "blackout": "everything outside of the cells is blacked out",
-    "cutout": "a random square is blacked out at each draw",
+    "blackout": "everything outside of the cells of a fed-back image is black",
+    "randomise": "everything outside of the cells of a fed-back image comes from elsewhere, anew at each draw",
+    "cutmix": "the cells of a fed-back image are put into other images, and labels are mixed",
+    "mixup": "the cells of a fed-back image are blended into other images, and labels are mixed",
+    "rrr": "input gradients outside of the cells of fed-back images are penalised",
+    "cam_align": "heat outside of the cells of fed-back images is penalised",
+    "propagate": "cells that hardly any reader chose are swapped between all training images",
+    "counterfactual": (
+        "what readers called misleading is found in all training images, swapped out, and pasted as a decoy into any"
+    ),
+    "cutout": "a random square of a fed-back image is black, another at each draw",
     "unedited": "nothing is changed",
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -69,14 +79,19 @@ def _feedback(outcome: Outcome) -> list[str]:
     if not epochs or outcome.reader == NOBODY:
         return []
     when = f"After epoch {epochs[0]}" if len(epochs) == 1 else f"After each of the epochs {joined(epochs)}"
-    edit = FEEDBACK.get(str(get("feedback")), f"they are changed by “{get('feedback')}”")
     return [
-        f"{when}, {_fed_back(outcome)}. Feedback comes from {plain_text(outcome.reader)}. Of an image with chosen "
-        f"cells, from then on {edit}. Until then the arms share one network for each seed, but for those that are "
+        f"{when}, {_fed_back(outcome)}. Feedback comes from {plain_text(outcome.reader)}. From then on, "
+        f"{_mode(str(get('feedback')))}. Until then the arms share one network for each seed, but for those that are "
         "trained in a way of their own from the first epoch. Where an arm's title says otherwise, that holds for this "
         "arm.",
         *(plain_text(text) for text in outcome.about_readers),
     ]
+
+
+def _mode(feedback: str) -> str:
+    """What a feedback mode, or several joined by +, does; one of the user's own has its name only."""
+    names = mode_names(feedback)
+    return joined([FEEDBACK.get(name, f"the mode “{plain_text(name)}” is at work") for name in names])
 
 
 def _fed_back(outcome: Outcome) -> str:

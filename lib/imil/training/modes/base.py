@@ -105,6 +105,8 @@ class FeedbackMode:
     """Whether the further draws of fed-back cases take turns between the classes."""
     learns: ClassVar[bool] = False
     """Whether `learn` must come first."""
+    rewinds: ClassVar[bool] = False
+    """Whether the network is rewound before the epoch after a round, see `imil.training.modes.rewinding`."""
 
     def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
         self.view = view

@@ -32,7 +32,7 @@ class CamAlign(PenalisedCells):
     """
 
     weight = 0.1
-    most = 6  # of 32 images in a batch, so that a step costs no more than 1.3 times a plain one
+    most = 4  # of 32 images in a batch, so that a step costs no more than 1.3 times a plain one
 
     def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
         super().__init__(view, settings, insight)

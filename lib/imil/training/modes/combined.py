@@ -1,6 +1,6 @@
 """Modes by name, alone or several at once: ``propagate``, ``propagate+counterfactual``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from imil.training.edits import IMAGE_EDITS
 from imil.training.insight import Insight
 from imil.training.modes.base import MODES, FeedbackMode, FeedbackView
 from imil.training.modes.fromedit import mode_of_edit
+from imil.training.modes.rewinding import rewind
 
 
 def mode_classes(feedback: str) -> list[type[FeedbackMode]]:
@@ -55,7 +56,18 @@ class CombinedMode:
     ) -> None:
         if insight is None and any(mode.learns for mode in modes):
             raise BadInput(f"The feedback mode {settings.feedback} needs what was learnt from the round's answers.")
+        self._rewind = settings.rewind if any(mode.rewinds for mode in modes) else 0.0
         self._modes = [mode(view, settings, insight) for mode in modes]
+
+    def begin(self, network: nn.Module, start: Callable[[], nn.Module]) -> None:
+        """Called once after a round, before the epoch that follows: rewind the network if a mode wants that.
+
+        Args:
+            network: what is trained; changed in place.
+            start: gives the network as it was before the first epoch.
+        """
+        if self._rewind:
+            rewind(network, start(), self._rewind)
 
     def edit(self, draws: Draws, random: np.random.Generator) -> Draws:
         """The draws, edited by each mode in turn."""

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from imil.errors import BadInput
 from imil.grid import Grid
@@ -16,11 +15,21 @@ from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.draws import Draws
 from imil.training.insight import Insight
-from imil.training.modes.appearance import add, appearances, whole
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
-from imil.training.modes.cutouts import Cutout, cut_out, paste
-from imil.training.modes.finder import find, refine, train_finder
-from imil.training.modes.swapping import MEASURED, TRIES, blended, least_overlapping, margins, widened, with_soft_rim
+from imil.training.modes.cutouts import Cutout, cut_out
+from imil.training.modes.decoys import add, make_decoys
+from imil.training.modes.extent import whole
+from imil.training.modes.finder import find, refine, surest_parts, train_finder
+from imil.training.modes.swapping import (
+    MEASURED,
+    TRIES,
+    as_pixels,
+    blended,
+    least_overlapping,
+    margins,
+    widened,
+    with_soft_rim,
+)
 from imil.training.requirements import without_misleading
 
 THRESHOLD = 0.5
@@ -52,6 +61,7 @@ class Counterfactual(FeedbackMode):
     """
 
     learns = True
+    rewinds = True
 
     def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
         super().__init__(view, settings, insight)
@@ -59,9 +69,7 @@ class Counterfactual(FeedbackMode):
         self._finds = insight.finds
         self._found = np.flatnonzero(insight.found & view.kept)
         self._pools = _Donors(view, insight.finds)
-        self._bank = appearances(view, insight.finds, self._pools.without, settings.seed)
-        # Too few finds to tell the thing from what lies around it: then as it was cut out.
-        self._cutouts = [] if self._bank else _misleading_cutouts(view, insight.finds)
+        self._decoys = make_decoys(view, insight.finds, self._pools.without, settings.seed)
 
     @classmethod
     def learn(cls, view: FeedbackView, network: nn.Module, settings: RunSettings, seed: int) -> dict[str, Any]:
@@ -76,7 +84,7 @@ class Counterfactual(FeedbackMode):
             network, view, [one for one in misleading if one], _other_cutouts(view, np.random.default_rng(seed)), seed
         )
         sureness = find(finder, view)
-        finds = sureness > THRESHOLD
+        finds = surest_parts(sureness > THRESHOLD, sureness)
         without = np.flatnonzero(~finds.any(axis=(1, 2)) & view.kept)
         if len(without):
             finds = refine(finder, view, whole(view, finds, without, seed), seed)
@@ -97,9 +105,7 @@ class Counterfactual(FeedbackMode):
             places = self._finds[np.where(own, draws.index, shams)]
             donors = self._pools.draw(places, self.view.labels[draws.index], random)
             draws.images = _swapped(self.view, draws.images, places, donors)
-        decoys = self.settings.decoys
-        draws.images = add(draws.images, self._bank, decoys, random, share_in_place=IN_PLACE)
-        draws.images, _ = paste(draws.images, self._cutouts, decoys, random, share_in_place=IN_PLACE)
+        draws.images = add(draws.images, self._decoys, self.settings.decoys, random, share_in_place=IN_PLACE)
         return draws
 
     def finish(self, network: nn.Module, images: Iterable[Tensor]) -> None:
@@ -153,9 +159,7 @@ def _swapped(view: FeedbackView, images: Tensor, places: npt.NDArray[np.uint8], 
 
 def _pixels_of(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
     """Found places (B, F, F) as widened masks (B, 1, S, S) of 0 and 1."""
-    coarse = torch.from_numpy(places).to(view.device, torch.float32)[:, None]
-    side = view.image_size
-    return widened(functional.interpolate(coarse, size=(side, side), mode="nearest"), round(MARGIN * side))
+    return widened(as_pixels(view, places), round(MARGIN * view.image_size))
 
 
 class _Donors:
@@ -191,18 +195,6 @@ class _Donors:
 def _cell_cutout(view: FeedbackView, index: int, places: npt.NDArray[np.bool_]) -> Cutout | None:
     image = view.images(np.array([index]))[0]
     return cut_out(image, torch.from_numpy(places[None]).to(view.device, torch.float32))
-
-
-def _misleading_cutouts(view: FeedbackView, finds: npt.NDArray[np.uint8]) -> list[Cutout]:
-    """What was found in the images in which readers marked something misleading."""
-    cutouts = []
-    for index in view.fed_back.tolist():
-        if view.cases[index].misleading and finds[index].any():
-            places = _pixels_of(view, finds[index][None])[0, 0].cpu().numpy() > 0
-            # Not beyond the reader's own cells: what lies around may matter.
-            inside = places & view.masks(index)[1]
-            cutouts.append(_cell_cutout(view, index, inside if inside.any() else places))
-    return [one for one in cutouts if one is not None]
 
 
 def _other_cutouts(view: FeedbackView, random: np.random.Generator) -> list[Cutout]:

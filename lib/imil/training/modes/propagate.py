@@ -32,6 +32,7 @@ class Propagate(FeedbackMode):
     """
 
     learns = True
+    rewinds = True
 
     def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
         super().__init__(view, settings, insight)

@@ -18,6 +18,12 @@ MEASURED = 256
 """Most images that the influence of a cell is measured on."""
 
 
+def as_pixels(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
+    """Places (B, F, F) as masks (B, 1, S, S) of 0 and 1 of the images."""
+    coarse = torch.from_numpy(places).to(view.device, torch.float32)[:, None]
+    return functional.interpolate(coarse, size=(view.image_size, view.image_size), mode="nearest")
+
+
 def widened(places: Tensor, pixels: int) -> Tensor:
     """Masks (B, 1, h, w) of 0 and 1, grown by so many pixels on all sides."""
     return functional.max_pool2d(places, 2 * pixels + 1, 1, pixels) if pixels else places

@@ -9,7 +9,7 @@ from imil.errors import BadInput, Conflict
 from imil.experiments import resuming
 from imil.experiments.folder import ExperimentFolder
 from imil.experiments.refocus.data import read_training
-from imil.experiments.refocus.lungmask import nothing_learnt, register_lung_mask, widened
+from imil.experiments.refocus.unasked import nothing_learnt, register_lung_mask, widened
 from imil.experiments.refocus.plan import result_path, tasks
 from imil.experiments.refocus.results import read_result
 from imil.experiments.refocus.tasks import ArmTask

@@ -1,11 +1,4 @@
-"""What a found thing looks like without what lies around it, and pasting that into images.
-
-A cut-out of a find holds more than the thing: the lung behind it, and disease if there is any. Pasted into an image of
-another class, that disease would be wrong there. Over many finds, the thing is what they have in common: the difference
-between images with it and images without it at the same place, averaged over finds that look alike.
-"""
-
-from dataclasses import dataclass
+"""How far a found thing reaches: what finds have in common around the part that the finder saw."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,61 +15,14 @@ SEARCH = 2 / 64
 """How far a window is moved to make it fit the others, as a share of the image's side."""
 ROUNDS = 5
 """How often windows are fitted to their mean."""
-ALIKE = 16
-"""Finds that are averaged for one appearance."""
+FEWEST, MOST = 16, 256
+"""With fewer finds there is no telling what they have in common; more aren't looked at."""
 BACKGROUNDS = 48
 """Images without a find that a find's surroundings are estimated from."""
-TYPICAL = 0.6
-"""Share of the windows that appearances are made of."""
 EXTENT = 0.3
 """Share of the largest mean difference from images without a find that still belongs to the thing."""
 EXTENSIONS = 2
 """How often finds are extended; the second time from the middle of what the first has made of them."""
-MOST = 256
-"""Most finds that are looked at."""
-KEPT = 64
-"""Most appearances that are kept."""
-
-
-@dataclass(frozen=True)
-class Appearance:
-    """What a thing adds to an image.
-
-    Attributes:
-        added: float32 (w, w), what it adds to pixels in [0, 1]; fades out towards the edges.
-        top, left: where it was found.
-    """
-
-    added: Tensor
-    top: int
-    left: int
-
-
-def appearances(
-    view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
-) -> list[Appearance]:
-    """Appearances of what was found in the training images; fewer than `ALIKE` finds give none.
-
-    Args:
-        view: the training data.
-        finds: uint8 (N, F, F), where something was found.
-        without: images in which nothing was found.
-        seed: which finds are looked at, and which images beside them.
-    """
-    random = np.random.default_rng(seed)
-    found = random.permutation(np.flatnonzero(finds.any(axis=(1, 2)) & view.kept))[:MOST]
-    if len(found) < ALIKE:
-        return []
-    windows = _Windows(view, finds, found, without, random)
-    added = windows.fitted()
-    weights = _fading(added.shape[-1], view.device)
-    typical = _typical(added * weights)
-    added = added[typical]
-    alike = _most_alike(added * weights)
-    chosen = random.permutation(len(typical))[:KEPT].tolist()
-    return [
-        Appearance(added[alike[one]].mean(0) * weights.sqrt(), *windows.corner(int(typical[one]))) for one in chosen
-    ]
 
 
 def whole(
@@ -86,15 +32,15 @@ def whole(
 
     A finder may be content with the part of a thing that's easiest to see. What finds have in common around that part
     shows the rest of it: the places of the mean window, about its middle, where the mean of the differences from images
-    without a find is at least `EXTENT` of its largest. With fewer than `ALIKE` finds, they stay as they are.
+    without a find is at least `EXTENT` of its largest. With fewer than `FEWEST` finds, they stay as they are.
     """
     extended = finds.copy()
     side, places = view.image_size, finds.shape[-1]
     for _ in range(EXTENSIONS):
         found = np.flatnonzero(extended.any(axis=(1, 2)) & view.kept)
-        if len(found) < ALIKE:
+        if len(found) < FEWEST:
             return extended
-        windows = _Windows(view, extended.astype(np.uint8), found, without, np.random.default_rng(seed))
+        windows = Windows(view, extended.astype(np.uint8), found, without, np.random.default_rng(seed))
         shape = _extent(windows.fitted().mean(0))
         for number, index in enumerate(found.tolist()):
             rows, cols = np.nonzero(shape) + np.array(windows.corner(number))[:, None]
@@ -111,36 +57,7 @@ def _extent(mean: Tensor) -> npt.NDArray[np.bool_]:
     return extent
 
 
-def add(
-    images: Tensor, bank: list[Appearance], probability: float, random: np.random.Generator, *, share_in_place: float
-) -> Tensor:
-    """Add a random appearance to each image with some probability.
-
-    Args:
-        images: float32 (B, 1, S, S) in [0, 1]; written to.
-        bank: what to add; nothing is done if it's empty.
-        probability: for each image.
-        random: for everything that is drawn.
-        share_in_place: how often it's added where it was found; otherwise its centre lies anywhere in the image.
-    """
-    # The same number of draws whatever comes of them, so that one image's don't depend on another's.
-    numbers: npt.NDArray[np.float64] = random.random((len(images), 5))
-    if not bank:
-        return images
-    side = images.shape[-1]
-    for place in np.flatnonzero(numbers[:, 0] < probability).tolist():
-        which, where, down, across = numbers[place, 1:].tolist()
-        one = bank[int(which * len(bank))]
-        top, left, width = one.top, one.left, one.added.shape[0]
-        if where >= share_in_place:
-            top, left = int(down * side) - width // 2, int(across * side) - width // 2
-        rows, cols = (slice(max(0, start), max(0, min(side, start + width))) for start in (top, left))
-        part = one.added[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
-        images[place, 0][rows, cols] = (images[place, 0][rows, cols] + part).clamp_(0, 1)
-    return images
-
-
-class _Windows:
+class Windows:
     """Windows around finds, less what images without a find show there."""
 
     def __init__(
@@ -169,7 +86,7 @@ class _Windows:
         """The windows (n, w, w), each moved so that it fits the mean of all best."""
         for _ in range(ROUNDS):
             mean = self._narrow().mean(0)
-            pattern = (mean - mean.mean()) * _fading(len(mean), mean.device)
+            pattern = (mean - mean.mean()) * fading(len(mean), mean.device)
             fits = functional.conv2d(self._wide[:, None], pattern[None, None])[:, 0]
             best = fits.flatten(1).argmax(1).cpu().numpy()
             self._shifts = np.stack(np.divmod(best, fits.shape[-1]), 1) - self._reach
@@ -202,24 +119,7 @@ def _centre(find: npt.NDArray[np.uint8], side: int) -> tuple[int, int]:
     return round((row + 0.5) * scale), round((col + 0.5) * scale)
 
 
-def _typical(added: Tensor) -> Tensor:
-    """The windows (n, w, w) that add about as much as most do, int64 (m,).
-
-    Where disease lies behind the thing, a window adds more than that; such windows would be alike too.
-    """
-    amounts = added.sum((1, 2))
-    order = (amounts - amounts.median()).abs().argsort()
-    return order[: max(ALIKE, round(TYPICAL * len(added)))].sort().values
-
-
-def _most_alike(added: Tensor) -> Tensor:
-    """For each window (n, w, w) the `ALIKE` that are most like it, itself among them, int64 (n, ALIKE)."""
-    flat = (added - added.mean((1, 2), keepdim=True)).flatten(1)
-    flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    return (flat @ flat.T).topk(ALIKE, dim=1).indices
-
-
-def _fading(width: int, device: torch.device) -> Tensor:
+def fading(width: int, device: torch.device) -> Tensor:
     """Weights (width, width) in [0, 1], 1 in the middle, 0 just outside of the edges (Hann)."""
     line = torch.hann_window(width + 2, periodic=False, device=device)[1:-1]
     return line[:, None] * line[None]

@@ -1,4 +1,4 @@
-"""The strongest rival of a reader: nobody is asked, and all outside of a lung mask counts as irrelevant."""
+"""Modes that ask nobody: a lung mask, the strongest rival of a reader, and rewinding alone."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from imil.experiments.refocus.arms import LUNG_MASK
+from imil.experiments.refocus.arms import LUNG_MASK, REWOUND
 from imil.experiments.refocus.sources import Pixels
 from imil.settings import RunSettings
 from imil.training.batches import TrainingData
@@ -31,6 +31,8 @@ def register_lung_mask(lungs: Pixels) -> None:
     outside = torch.from_numpy(~widened(lungs))
 
     class LungMask(FeedbackMode):
+        rewinds = True  # as the modes that it's a rival of
+
         def __init__(self, view: FeedbackView, settings: RunSettings, insight: Insight | None = None) -> None:
             super().__init__(view, settings, insight)
             self._outside: Tensor = outside.to(view.device)
@@ -45,10 +47,17 @@ def register_lung_mask(lungs: Pixels) -> None:
     register_mode(LUNG_MASK)(LungMask)
 
 
-def nothing_learnt(data: TrainingData, grid_size: int) -> Insight:
+@register_mode(REWOUND)
+class Rewound(FeedbackMode):
+    """Nothing but what `imil.training.modes.rewinding` does to the network, as in the modes that learn."""
+
+    rewinds = True
+
+
+def nothing_learnt(data: TrainingData, mode: str, grid_size: int) -> Insight:
     """An insight without content: it starts a mode that no reader's answer starts."""
     none = np.zeros(grid_size**2, np.float32)
-    return Insight(LUNG_MASK, data.ids, grid_size, none, none)
+    return Insight(mode, data.ids, grid_size, none, none)
 
 
 def widened(lungs: Pixels) -> Any:
