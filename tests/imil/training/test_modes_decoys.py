@@ -6,7 +6,7 @@ import torch
 from imil.training.batches import TrainingData
 from imil.training.feedback import AppliedFeedback
 from imil.training.modes.decoys import Decoy, add, make_decoys
-from imil.training.modes.extent import FEWEST
+from imil.training.modes.extent import FEWEST, things
 from imil.training.modes.finder import surest_parts
 from tests.imil.training import marked
 
@@ -41,7 +41,7 @@ def discs(count=60, seed=0):
 def test_a_decoy_is_the_thing_without_what_lies_around_and_behind_it():
     view, finds, shape = discs()
     without = np.flatnonzero(~finds.any((1, 2)))
-    decoys = make_decoys(view, finds, without, 0)
+    decoys = make_decoys(view, things(view, finds, without, 0), 0)
     assert FEWEST <= len(decoys) <= 20  # of 30 finds, without those over a cloud
     for one in decoys:
         height, width = one.added.shape
@@ -53,7 +53,7 @@ def test_a_decoy_is_the_thing_without_what_lies_around_and_behind_it():
         assert edge < 0.05
         # It stands where a disc is.
         assert shape[:, one.top + height // 2, one.left + width // 2].any()
-    again = make_decoys(view, finds, without, 0)
+    again = make_decoys(view, things(view, finds, without, 0), 0)
     assert all(torch.equal(first.added, second.added) for first, second in zip(decoys, again, strict=True))
 
 
@@ -61,10 +61,10 @@ def test_of_few_finds_each_is_a_decoy_as_large_as_it_was_found():
     view, finds, _ = discs()
     few = finds.copy()
     few[5:] = 0
-    decoys = make_decoys(view, few, np.arange(30, 60), 0)
+    decoys = make_decoys(view, things(view, few, np.arange(30, 60), 0), 0)
     assert len(decoys) == 5
     assert all(one.added.max() > 0.6 * LEVEL / 255 for one in decoys)
-    assert make_decoys(view, np.zeros_like(finds), np.arange(60), 0) == []
+    assert make_decoys(view, np.zeros_like(finds), 0) == []
 
 
 def test_decoys_are_added_in_place_or_anywhere_and_cut_off_at_the_edge():

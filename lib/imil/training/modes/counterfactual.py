@@ -18,7 +18,7 @@ from imil.training.insight import Insight
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.cutouts import Cutout, cut_out
 from imil.training.modes.decoys import add, make_decoys
-from imil.training.modes.extent import whole
+from imil.training.modes.extent import things, whole
 from imil.training.modes.finder import find, refine, surest_parts, train_finder
 from imil.training.modes.swapping import (
     MEASURED,
@@ -34,8 +34,8 @@ from imil.training.requirements import without_misleading
 
 THRESHOLD = 0.5
 """How sure the finder must be of a place."""
-MARGIN = 1 / 64
-"""How far a found place is widened on all sides, as a share of the image's side."""
+MARGIN = 2 / 64
+"""How far what was found is widened on all sides, as a share of the image's side."""
 IN_PLACE = 0.5
 """How often a decoy is pasted where it was cut out, rather than anywhere."""
 EVERYWHERE = 0.95
@@ -68,8 +68,9 @@ class Counterfactual(FeedbackMode):
         assert insight is not None  # it learns
         self._finds = insight.finds
         self._found = np.flatnonzero(insight.found & view.kept)
-        self._pools = _Donors(view, insight.finds)
-        self._decoys = make_decoys(view, insight.finds, self._pools.without, settings.seed)
+        self._things = things(view, insight.finds, without_finds(view, insight.finds), settings.seed)
+        self._donors = _Donors(view, insight.finds)
+        self._decoys = make_decoys(view, self._things, settings.seed)
 
     @classmethod
     def learn(cls, view: FeedbackView, network: nn.Module, settings: RunSettings, seed: int) -> dict[str, Any]:
@@ -85,9 +86,7 @@ class Counterfactual(FeedbackMode):
         )
         sureness = find(finder, view)
         finds = surest_parts(sureness > THRESHOLD, sureness)
-        without = np.flatnonzero(~finds.any(axis=(1, 2)) & view.kept)
-        if len(without):
-            finds = refine(finder, view, whole(view, finds, without, seed), seed)
+        finds = refine(finder, view, whole(view, finds, without_finds(view, finds), seed), seed)
         finds = _with_readers_word(view, finds)
         _check_finds(view, finds)
         return {
@@ -102,9 +101,9 @@ class Counterfactual(FeedbackMode):
         if len(self._found):
             shams = self._found[random.integers(0, len(self._found), len(draws.index))]
             own = self._finds[draws.index].any(axis=(1, 2))
-            places = self._finds[np.where(own, draws.index, shams)]
-            donors = self._pools.draw(places, self.view.labels[draws.index], random)
-            draws.images = _swapped(self.view, draws.images, places, donors)
+            whose = np.where(own, draws.index, shams)
+            donors = self._donors.draw(self._finds[whose], self.view.labels[draws.index], random)
+            draws.images = _swapped(self.view, draws.images, self._things[whose], donors)
         draws.images = add(draws.images, self._decoys, self.settings.decoys, random, share_in_place=IN_PLACE)
         return draws
 
@@ -152,6 +151,12 @@ def find_influence(
     return influence
 
 
+def without_finds(view: FeedbackView, finds: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """int64: the images in which nothing was found, if there are `MIN_DONORS`; otherwise all that aren't excluded."""
+    without = np.flatnonzero(~finds.any(axis=(1, 2)) & view.kept)
+    return without if len(without) >= MIN_DONORS else np.flatnonzero(view.kept)
+
+
 def _swapped(view: FeedbackView, images: Tensor, places: npt.NDArray[np.uint8], donors: Tensor) -> Tensor:
     """The images with the found places, widened, of the donors."""
     return blended(images, donors, with_soft_rim(_pixels_of(view, places)))
@@ -167,16 +172,12 @@ class _Donors:
 
     An image of the same class is the best donor: what it puts in says nothing new about the class. Where the thing lies
     at one place in all of them, an image in which nothing was found takes its part.
-
-    Attributes:
-        without: int64, images in which nothing was found, if there are `MIN_DONORS`; otherwise all.
     """
 
     def __init__(self, view: FeedbackView, finds: npt.NDArray[np.uint8]) -> None:
         self._view, self._finds = view, finds
         kept = np.flatnonzero(view.kept)
-        without = kept[~finds[kept].any(axis=(1, 2))]
-        self.without = without if len(without) >= MIN_DONORS else kept
+        self._without = without_finds(view, finds)
         self._of_class = {int(label): kept[view.labels[kept] == label] for label in np.unique(view.labels[kept])}
 
     def draw(self, places: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], random: np.random.Generator) -> Tensor:
@@ -186,9 +187,9 @@ class _Donors:
         numbers = random.random((2, len(places), TRIES))
         same = np.empty((len(places), TRIES), np.int64)
         for label in np.unique(labels):
-            rows, pool = labels == label, self._of_class.get(int(label), self.without)
+            rows, pool = labels == label, self._of_class.get(int(label), self._without)
             same[rows] = pool[(numbers[0, rows] * len(pool)).astype(np.int64)]
-        other = self.without[(numbers[1] * len(self.without)).astype(np.int64)]
+        other = self._without[(numbers[1] * len(self._without)).astype(np.int64)]
         return self._view.images(least_overlapping(places, self._finds, np.concatenate([same, other], 1)))
 
 

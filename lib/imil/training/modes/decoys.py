@@ -10,24 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
 from imil.training.modes.base import FeedbackView
-from imil.training.modes.extent import FEWEST, MOST, Windows, fading
+from imil.training.modes.extent import largest_part, typical
 from imil.training.modes.swapping import as_pixels, widened
 
 REACH = 2 / 64
 """Standard deviation of the weights of a thing's surroundings, as a share of the image's side."""
-ALIKE = 16
-"""Finds whose mean says which pixels belong to the thing."""
-PART = 0.25
-"""Share of the largest mean difference from images without a find that a pixel of the thing has at least."""
 GROWN = 1 / 64
 """How far the thing is widened on all sides, as a share of the image's side."""
-TYPICAL = 0.6
-"""Share of the finds that decoys are made of."""
+MOST = 256
+"""Most decoys that are made."""
 
 
 @dataclass(frozen=True)
@@ -44,55 +39,24 @@ class Decoy:
     left: int
 
 
-def make_decoys(
-    view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
-) -> list[Decoy]:
+def make_decoys(view: FeedbackView, things: npt.NDArray[np.uint8], seed: int) -> list[Decoy]:
     """Decoys of what was found in the training images.
 
     Args:
         view: the training data.
-        finds: uint8 (N, F, F), where something was found; of several connected parts, the largest counts.
-        without: images in which nothing was found.
-        seed: which finds are looked at if there are many, and which images beside them.
+        things: uint8 (N, P, P), the pixels of what was found, see `imil.training.modes.extent.things`; of several
+            connected parts, the largest counts.
+        seed: which of them are looked at if there are many.
     """
     random = np.random.default_rng(seed)
-    found = random.permutation(np.flatnonzero(finds.any(axis=(1, 2)) & view.kept))[:MOST]
+    found = random.permutation(np.flatnonzero(things.any(axis=(1, 2)) & view.kept))[:MOST]
     if not len(found):
         return []
-    if len(found) < FEWEST:  # too few to tell the thing from what lies around it in the find
-        thing = as_pixels(view, finds[found])
-    else:
-        windows = Windows(view, finds, found, without, random)
-        chosen, shapes = _shapes(windows.fitted())
-        found = found[chosen]
-        thing = torch.zeros((len(found), 1, view.image_size, view.image_size), device=view.device)
-        for number, shape in enumerate(shapes):
-            _lay(thing[number, 0], shape, *windows.corner(chosen[number]))
-    weights = functional.avg_pool2d(widened(thing, round(GROWN * view.image_size)), 3, 1, 1)
+    parts = np.stack([largest_part(things[index]) for index in found.tolist()]).astype(np.uint8)
+    weights = functional.avg_pool2d(widened(as_pixels(view, parts), round(GROWN * view.image_size)), 3, 1, 1)
     images = view.images(found)
-    parts = (images - _expected(images, weights)) * weights
-    return [_cropped(part[0], weight[0]) for part, weight in zip(parts, weights, strict=True) if bool(weight.any())]
-
-
-def _shapes(added: Tensor) -> tuple[list[int], list[Tensor]]:
-    """Which of fitted windows (n, w, w) are typical, and the pixels of the thing in each of them, (w, w) of 0 and 1."""
-    weights = fading(added.shape[-1], added.device)
-    chosen = _typical(added * weights)
-    added = added[chosen]
-    return chosen, [_thing(added[alike].mean(0) * weights) for alike in _most_alike(added * weights)]
-
-
-def _thing(mean: Tensor) -> Tensor:
-    """The connected pixels of a mean window (w, w) that stand out, 0 and 1."""
-    size = mean.abs().cpu().numpy()
-    parts, _ = ndimage.label(size >= PART * size.max(), np.ones((3, 3)))
-    return torch.from_numpy(parts == parts[np.unravel_index(size.argmax(), size.shape)]).to(mean)
-
-
-def _lay(canvas: Tensor, window: Tensor, top: int, left: int) -> None:
-    """Write a window (w, w) to an image's canvas (S, S), as far as it lies inside."""
-    rows, cols = (slice(max(0, start), min(len(canvas), start + len(window))) for start in (top, left))
-    canvas[rows, cols] = window[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+    added = (images - _expected(images, weights)) * weights
+    return [_cropped(added[one, 0], weights[one, 0]) for one in typical(added[:, 0])]
 
 
 def add(
@@ -142,20 +106,6 @@ def _along_both(values: Tensor, line: Tensor) -> Tensor:
     half = len(line) // 2
     down = functional.conv2d(values, line.view(1, 1, -1, 1), padding=(half, 0))
     return functional.conv2d(down, line.view(1, 1, 1, -1), padding=(0, half))
-
-
-def _typical(added: Tensor) -> list[int]:
-    """Those that add about as much as most do, see the module."""
-    amounts = added.sum((1, 2))
-    order = (amounts - amounts.median()).abs().argsort()
-    return sorted(order[: max(ALIKE, round(TYPICAL * len(added)))].tolist())
-
-
-def _most_alike(added: Tensor) -> Tensor:
-    """For each window (n, w, w) the `ALIKE` that are most like it, itself among them, int64 (n, ALIKE)."""
-    flat = (added - added.mean((1, 2), keepdim=True)).flatten(1)
-    flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    return (flat @ flat.T).topk(ALIKE, dim=1).indices
 
 
 def _cropped(added: Tensor, weights: Tensor) -> Decoy:

@@ -1,4 +1,6 @@
-"""How far a found thing reaches: what finds have in common around the part that the finder saw."""
+"""How far a found thing reaches, and which pixels are its own: told by what finds have in common."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +18,21 @@ SEARCH = 2 / 64
 ROUNDS = 5
 """How often windows are fitted to their mean."""
 FEWEST, MOST = 16, 256
-"""With fewer finds there is no telling what they have in common; more aren't looked at."""
+"""With fewer finds there is no telling what they have in common; more are looked at in groups."""
 BACKGROUNDS = 48
 """Images without a find that a find's surroundings are estimated from."""
 EXTENT = 0.3
 """Share of the largest mean difference from images without a find that still belongs to the thing."""
 EXTENSIONS = 2
 """How often finds are extended; the second time from the middle of what the first has made of them."""
+ALIKE = 16
+"""Finds whose mean says which pixels are a thing's own."""
+PART = 0.2
+"""Share of the largest mean difference from images without a find that a thing's own pixel has at least."""
+TYPICAL = 0.6
+"""Share of the finds that add about as much to an image as most do; the others may have disease behind the thing."""
+FINEST = 64
+"""Places along each side of what `things` gives, at most."""
 
 
 def whole(
@@ -37,16 +47,109 @@ def whole(
     extended = finds.copy()
     side, places = view.image_size, finds.shape[-1]
     for _ in range(EXTENSIONS):
-        found = np.flatnonzero(extended.any(axis=(1, 2)) & view.kept)
-        if len(found) < FEWEST:
-            return extended
-        windows = Windows(view, extended.astype(np.uint8), found, without, np.random.default_rng(seed))
-        shape = _extent(windows.fitted().mean(0))
-        for number, index in enumerate(found.tolist()):
-            rows, cols = np.nonzero(shape) + np.array(windows.corner(number))[:, None]
-            inside = (rows >= 0) & (rows < side) & (cols >= 0) & (cols < side)
-            extended[index, rows[inside] * places // side, cols[inside] * places // side] = True
+        for windows, found in _grouped(view, extended.astype(np.uint8), without, seed):
+            shape = _extent(windows.fitted().mean(0))
+            for number, index in enumerate(found.tolist()):
+                rows, cols = np.nonzero(shape) + np.array(windows.corner(number))[:, None]
+                inside = (rows >= 0) & (rows < side) & (cols >= 0) & (cols < side)
+                extended[index, rows[inside] * places // side, cols[inside] * places // side] = True
     return extended
+
+
+def things(
+    view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.uint8]:
+    """The things' own pixels inside of their finds.
+
+    A find is made of coarse places, and what lies between a thing and the edge of its find may be disease. The mean of
+    the `ALIKE` windows that are most like a find's shows the thing alone. With fewer than `FEWEST` finds, and where
+    nothing would be left, a find stays as it is; of several connected parts, only the largest becomes finer.
+
+    Args:
+        view: the training data.
+        finds: uint8 (N, F, F), where something was found.
+        without: images in which nothing was found.
+        seed: which images are looked at beside the finds.
+
+    Returns:
+        uint8 (N, P, P), P being the image's side, but not more than `FINEST`.
+    """
+    fine = min(FINEST, view.image_size)
+    found = np.flatnonzero(finds.any(axis=(1, 2)))
+    own = np.zeros((len(view), fine, fine), np.uint8)
+    own[found] = _resized(finds[found], fine)
+    for windows, group in _grouped(view, finds, without, seed):
+        for number, (index, shape) in enumerate(zip(group.tolist(), _shapes(windows.fitted()), strict=True)):
+            canvas = np.zeros((view.image_size, view.image_size), np.uint8)
+            _lay(canvas, shape, *windows.corner(number))
+            main = _resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
+            seen = _resized(canvas[None], fine)[0] & main
+            if seen.any():
+                own[index] = (own[index] & ~main & 1) | seen
+    return own
+
+
+def largest_part(find: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """The largest connected part of a find (F, F)."""
+    parts, count = ndimage.label(find)
+    largest: npt.NDArray[np.bool_] = parts == 1 + int(np.argmax(ndimage.sum_labels(find, parts, range(1, count + 1))))
+    return largest
+
+
+def typical(added: Tensor) -> list[int]:
+    """Which of some windows or pictures (n, h, w) add about as much as most do, at least `ALIKE` if there are."""
+    amounts = added.sum((1, 2))
+    order = (amounts - amounts.median()).abs().argsort()
+    return sorted(order[: max(ALIKE, round(TYPICAL * len(added)))].tolist())
+
+
+def _grouped(
+    view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
+) -> Iterator[tuple["Windows", npt.NDArray[np.int64]]]:
+    """Windows around all finds, at most `MOST` at a time, and the images that they belong to."""
+    random = np.random.default_rng(seed)
+    found = random.permutation(np.flatnonzero(finds.any(axis=(1, 2)) & view.kept))
+    if len(found) >= FEWEST:
+        for group in np.array_split(found, -(-len(found) // MOST)):
+            yield Windows(view, finds, group, without, random), group
+
+
+def _shapes(added: Tensor) -> list[npt.NDArray[np.bool_]]:
+    """The thing's own pixels in each of fitted windows (n, w, w), bool (w, w)."""
+    weights = fading(added.shape[-1], added.device)
+    weighted = added * weights
+    # Windows that add much more than most would show what lies behind the thing as well.
+    models = weighted[typical(weighted)]
+    likeness = _patterns(weighted) @ _patterns(models).T
+    return [_standing_out(models[alike].mean(0)) for alike in likeness.topk(ALIKE, dim=1).indices]
+
+
+def _patterns(windows: Tensor) -> Tensor:
+    """Windows (n, w, w) as rows (n, w * w) of length 1 and mean 0."""
+    flat = (windows - windows.mean((1, 2), keepdim=True)).flatten(1)
+    return flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+def _standing_out(mean: Tensor) -> npt.NDArray[np.bool_]:
+    """The connected pixels of a mean window (w, w) that differ most, bool (w, w)."""
+    size = mean.abs().cpu().numpy()
+    parts, _ = ndimage.label(size >= PART * size.max(), np.ones((3, 3)))
+    outstanding: npt.NDArray[np.bool_] = parts == parts[np.unravel_index(size.argmax(), size.shape)]
+    return outstanding
+
+
+def _lay(canvas: npt.NDArray[np.uint8], shape: npt.NDArray[np.bool_], top: int, left: int) -> None:
+    """Write a window (w, w) to an image's canvas (S, S), as far as it lies inside."""
+    rows, cols = (slice(max(0, start), min(len(canvas), start + len(shape))) for start in (top, left))
+    canvas[rows, cols] = shape[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
+
+
+def _resized(places: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Masks (n, h, h) as (n, side, side); a place is set if any part of it was."""
+    masks = torch.from_numpy(places)[:, None].to(torch.float32)
+    if places.shape[-1] > side:
+        return functional.adaptive_max_pool2d(masks, side)[:, 0].to(torch.uint8).numpy()
+    return functional.interpolate(masks, size=(side, side), mode="nearest")[:, 0].to(torch.uint8).numpy()
 
 
 def _extent(mean: Tensor) -> npt.NDArray[np.bool_]:
@@ -112,9 +215,7 @@ def _padded(view: FeedbackView, indices: npt.NDArray[np.int64], margin: int) -> 
 
 def _centre(find: npt.NDArray[np.uint8], side: int) -> tuple[int, int]:
     """Row and column of the middle of the largest connected part of a find (F, F), in pixels of the image."""
-    parts, count = ndimage.label(find)
-    largest = 1 + int(np.argmax(ndimage.sum_labels(find, parts, range(1, count + 1))))
-    row, col = ndimage.center_of_mass(parts == largest)
+    row, col = ndimage.center_of_mass(largest_part(find))
     scale = side / len(find)
     return round((row + 0.5) * scale), round((col + 0.5) * scale)
 

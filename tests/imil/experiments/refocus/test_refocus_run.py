@@ -9,10 +9,10 @@ from imil.errors import BadInput, Conflict
 from imil.experiments import resuming
 from imil.experiments.folder import ExperimentFolder
 from imil.experiments.refocus.data import read_training
-from imil.experiments.refocus.unasked import nothing_learnt, register_lung_mask, widened
 from imil.experiments.refocus.plan import result_path, tasks
 from imil.experiments.refocus.results import read_result
 from imil.experiments.refocus.tasks import ArmTask
+from imil.experiments.refocus.unasked import nothing_learnt, register_lung_mask, widened
 from imil.training.draws import Draws
 from imil.training.modes import MODES, FeedbackView, finder
 from tests.imil.experiments.refocus.refocus_helpers import carried_out, tiny_plan
@@ -136,7 +136,7 @@ def test_the_lung_mask_swaps_what_lies_outside_of_the_lungs_and_nothing_else(fin
     register_lung_mask(part.lung)
     labels = part.data.labels
     view = FeedbackView(part.data, labels, np.ones(len(labels), bool), {}, ("normal", "tb"), 0.0, 1.0, "cpu")
-    mode = MODES["lung_mask"](view, None, nothing_learnt(part.data, 4))
+    mode = MODES["lung_mask"](view, None, nothing_learnt(part.data, "lung_mask", 4))
     index = np.arange(8)
     before = view.images(index)
     after = mode.edit(Draws(index, before.clone(), labels[:8]), np.random.default_rng(0)).images
