@@ -23,7 +23,7 @@ from imil.settings import PRESETS, describe
 from imil.store.models import Base
 
 DOCS = Path(__file__).resolve().parent
-PICTURE, PICTURE_SOURCE = DOCS / "images" / "round.png", DOCS.parent / "build" / "demo" / "round.png"
+PICTURE, PICTURE_SOURCE = DOCS / "images" / "story.png", DOCS.parent / "build" / "demo" / "story.png"
 PICTURE_WIDTH = 1200
 HELP_WIDTH = 100
 MADE = "<!-- Made by docs/make_reference.py from the code; change the code, then run `make docs`. -->"

@@ -12,11 +12,18 @@ from imil.settings import PRESETS, RunSettings, describe, resolve
 
 def test_the_paper_preset_is_the_papers():
     settings = resolve("paper")
-    assert settings == RunSettings()
+    changed = {"feedback": "blackout", "selection": "highest_confidence"}
+    assert settings == RunSettings(**changed)
     assert (settings.network, settings.image_size, settings.batch_size) == ("resnet50", 224, 64)
     assert (settings.optimizer, settings.lr, settings.momentum) == ("sgd", 0.001, 0.0)
     assert (settings.epochs, settings.imil_epochs, settings.num_outliers, settings.grid_size) == (100, (70,), 20, 4)
     assert (settings.feedback, settings.fill, settings.heatmap) == ("blackout", "none", "gradcam")
+
+
+def test_without_a_preset_answers_are_carried_over_to_all_images():
+    settings = resolve()
+    assert settings == resolve("imil") == RunSettings()
+    assert (settings.feedback, settings.selection, settings.insight) == ("counterfactual", "class_balanced", "wait")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

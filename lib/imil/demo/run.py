@@ -1,4 +1,4 @@
-"""One whole round on sample data, over HTTP, with a simulated radiologist: what `make demo` runs."""
+"""Two runs on sample data, over HTTP, with a simulated radiologist: what `make demo` runs."""
 
 import contextlib
 import importlib
@@ -8,22 +8,25 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import imil
 from imil.cases import STATE_FOLDER
+from imil.demo.bar import PARTS, Bar
 from imil.errors import BadInput, Conflict, ImilError
 from imil.readers import OracleReader
-from imil.remote import RemoteRounds
+from imil.remote import INSIGHT, RemoteRounds
 from imil.review import review, study_masks
 from imil.serve import running_server
 from imil.study import Study, create_study
+
+if TYPE_CHECKING:
+    from imil.demo.story import Story
 
 READER = "simulated radiologist"
 PRESET = "quick"
@@ -31,45 +34,53 @@ MARKER = ".imil-demo"
 """A file in the output folder that says that what lies there may be replaced."""
 POLL_SECONDS = 0.3
 
-# The parts of the bar, in the order they come; the numbers are about how many seconds each takes on two cores.
-PARTS = {"study": 1, "server": 14, "training": 45, "review": 3, "continuing": 25, "comparison": 25, "report": 10}
-
 
 def run_demo(out: Path, console: Console | None = None) -> Path:
-    """Make a study, serve it, train, review, continue, train the comparison, and write ``report.html`` and ``.json``.
+    """Serve a study of the sample data, train, review and heal, and write the story, the report and their pictures.
+
+    A model learns to read a marker. A simulated radiologist answers twenty images. One run goes on with the paper's
+    blackout, another from the same weights with ``counterfactual``. The story compares them on new images from which
+    the marker is gone.
 
     Args:
-        out: folder for the study, the server's log, the report and ``round.png``; an earlier demo there is replaced.
+        out: folder for the study, the server's log, ``story.html``, ``story.json``, ``story.png``, ``report.html``
+            and ``report.json``; an earlier demo there is replaced.
         console: where progress and the closing table go; stdout by default.
 
     Returns:
-        The report's path.
+        The path of ``story.html``.
 
     Raises:
         BadInput: if ``out`` holds something else, or the sample data or the server isn't installed.
         ImilError: with the reason, and where the server's log is, if a step fails.
     """
     console = console or Console()
-    report = out / "report.html"
     log = out / "server.log"
-    with _Bar(console) as bar:
+    with Bar(console) as bar:
         bar.start("study", "Making a study from the sample data")
         study = fresh_study(out, sample_data())
         try:
             with _server(study.folder, log, bar) as url:
-                _walk_through(study, url, bar)
+                found = _walk_through(study, url, bar)
             bar.start("report", "Writing the report")
             from imil.report import write_report
 
-            written = write_report(study, report, picture=out / "round.png")
+            write_report(study, out / "report.html")
+            bar.start("story", "Removing the marker from new images")
+            from imil.demo.story import tell
+
+            story = tell(study, found, out)
         except ImilError as error:
             raise type(error)(f"The demo stopped: {error} The server's log is {log}.") from error
         finally:
             study.store.close()
         bar.finish()
-    console.print(_table(written.facts))
-    console.print(f"Report: {escape(str(report))}", soft_wrap=True)
-    return report
+    for sentence in story.sentences:
+        console.print(sentence)
+    console.print(_table(story))
+    console.print(f"Story: {escape(str(story.page))}", soft_wrap=True)
+    console.print(f"Report: {escape(str(out / 'report.html'))}", soft_wrap=True)
+    return story.page
 
 
 def sample_data() -> Path:
@@ -85,18 +96,16 @@ def sample_data() -> Path:
     raise BadInput(f"The sample data isn't installed (looked beside {package}); run the demo from the repository.")
 
 
-def _table(facts: dict[str, Any]) -> Table:
-    """Metrics before, after and without feedback."""
-    from imil.report.html import METRICS, number
-    from imil.report.model import TITLES
+def _table(story: "Story") -> Table:
+    """What each model is worth, see `imil.demo.story`."""
+    from imil.demo.story import COLUMNS
 
-    table = Table(box=box.SIMPLE, title=f"{facts['evaluation']['cases']} {facts['evaluation']['split']} images")
+    table = Table(box=box.SIMPLE, title=f"{story.images} new images")
     table.add_column("")
-    for title in TITLES.values():
+    for _, title in COLUMNS:
         table.add_column(title, justify="right")
-    for key, label, _ in METRICS:
-        values = [facts["metrics"][name] for name in TITLES]
-        table.add_row(label, *(number(None if value is None else value[key]) for value in values))
+    for model in story.models:
+        table.add_row(model.title, *(f"{model.measures[key]:.0%}" for key, _ in COLUMNS))
     return table
 
 
@@ -118,29 +127,45 @@ def fresh_study(out: Path, sample: Path) -> Study:
     return create_study(folder, "csv", csv=folder / "manifest.csv")
 
 
-def _walk_through(study: Study, url: str, bar: "_Bar") -> None:
-    """Train to the round, answer it, train to the end, and train the comparison; all over HTTP."""
+def _walk_through(study: Study, url: str, bar: Bar) -> list[str]:
+    """Train to the round, answer it, train to the end, by both modes, and train the comparison; all over HTTP.
+
+    Returns:
+        What the answers taught, in sentences.
+    """
     from monailabel.client import MONAILabelClient
 
     client = _Sentences(MONAILabelClient(url, client_id=READER))
     rounds = RemoteRounds(client, study_masks(study))
     try:
         bar.start("training", "Training to the IMIL epoch")
-        _train(client, rounds, {"preset": PRESET}, bar)
-        if rounds.status()["state"] == "awaiting_review":
-            bar.start("review", "A simulated radiologist reads the queue")
-            review(
-                rounds, OracleReader(READER), lambda case, left: bar.at(left.total - left.remaining, left.total, "case")
-            )
-            bar.start("continuing", "Training on with feedback")
-            _train(client, rounds, {}, bar)
+        _train(client, rounds, {"preset": PRESET, "feedback": "blackout"}, bar)
+        bar.start("review", "A simulated radiologist reads the queue")
+        _answer(rounds, bar)
+        bar.start("continuing", "Training on with blackout")
+        _train(client, rounds, {}, bar)
+        bar.start("again", "Training to the IMIL epoch once more")
+        _train(client, rounds, {"preset": PRESET, "new_run": True}, bar)
+        bar.start("teaching", "The same radiologist reads the same queue")
+        _answer(rounds, bar)
+        bar.start("learning", "Looking for what misled in all images")
+        _train(client, rounds, {}, bar)
+        taught = list(client.next_sample(INSIGHT, {})["sentences"])
+        bar.start("healing", "Training on with counterfactual")
+        _train(client, rounds, {}, bar)
         bar.start("comparison", "Training on without feedback, to compare")
         _train(client, rounds, {"without_feedback": True}, bar)
     finally:
         rounds.close()
+    return taught
 
 
-def _train(client: "_Sentences", rounds: RemoteRounds, request: dict[str, Any], bar: "_Bar") -> None:
+def _answer(rounds: RemoteRounds, bar: Bar) -> None:
+    """Let the simulated radiologist answer all that is queued."""
+    review(rounds, OracleReader(READER), lambda case, left: bar.at(left.total - left.remaining, left.total, "case"))
+
+
+def _train(client: "_Sentences", rounds: RemoteRounds, request: dict[str, Any], bar: "Bar") -> None:
     """Start a training over REST and wait for its process to end."""
     client.train_start("classifier", request)
     while True:
@@ -191,7 +216,7 @@ def _detail(message: str) -> str:
 
 
 @contextlib.contextmanager
-def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
+def _server(folder: Path, log: Path, bar: "Bar") -> Iterator[str]:
     """The running server's address; the server and all that it started are stopped at the end, come what may."""
     bar.start("server", "Starting the MONAI Label server")
     # Takes seconds, and is needed at the end: done while the other core starts the server. In a thread of its own,
@@ -201,47 +226,3 @@ def _server(folder: Path, log: Path, bar: "_Bar") -> Iterator[str]:
     expected = PARTS["server"]
     with running_server(folder, log, waiting=lambda waited: bar.at(min(waited, expected), expected, "")) as url:
         yield url
-
-
-class _Bar:
-    """One progress bar over all parts, with what is going on; a line for each part where there is no terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description:<42}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[detail]:<16}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        self._task = self._progress.add_task("", total=sum(PARTS.values()), detail="")
-        self._part = ""
-        self._done = 0.0
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def start(self, part: str, description: str) -> None:
-        """Begin a part; those before it are done."""
-        names = list(PARTS)
-        self._part = part
-        self._done = float(sum(PARTS[name] for name in names[: names.index(part)]))
-        self._progress.update(self._task, description=description, completed=self._done, detail="")
-        if not self._console.is_terminal:
-            self._console.print(f"{description} ...")
-
-    def at(self, value: float, total: float, unit: str) -> None:
-        """Where the part stands, e.g. epoch 7 of 24."""
-        share = value / total if total else 0
-        detail = f"{unit} {value:.0f} of {total:.0f}" if unit else ""
-        self._progress.update(self._task, completed=self._done + share * PARTS[self._part], detail=detail)
-
-    def finish(self) -> None:
-        """All parts are done."""
-        self._progress.update(self._task, description="Done", completed=sum(PARTS.values()), detail="")
