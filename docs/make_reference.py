@@ -24,7 +24,7 @@ from imil.store.models import Base
 
 DOCS = Path(__file__).resolve().parent
 PICTURE, PICTURE_SOURCE = DOCS / "images" / "story.png", DOCS.parent / "build" / "demo" / "story.png"
-PICTURE_WIDTH = 1200
+PICTURE_WIDTH = 800
 HELP_WIDTH = 100
 MADE = "<!-- Made by docs/make_reference.py from the code; change the code, then run `make docs`. -->"
 

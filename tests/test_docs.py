@@ -26,7 +26,7 @@ from imil.settings import RunSettings, resolve
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference"
-PICTURE = ROOT / "docs" / "images" / "round.png"
+PICTURE = ROOT / "docs" / "images" / "story.png"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 

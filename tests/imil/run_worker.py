@@ -22,6 +22,8 @@ from imil.study import Study
 from tests.imil.learning_mode import NAME
 
 SETTINGS = {
+    "feedback": "blackout",
+    "selection": "highest_confidence",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 8,

@@ -12,7 +12,7 @@ import pytest
 
 from imil.demo import MARKER, fresh_study, run_demo, sample_data
 from imil.errors import BadInput
-from imil.settings import PRESETS
+from imil.settings import resolve
 from imil.study import create_study
 
 
@@ -84,14 +84,27 @@ def test_the_demo_ends_with_its_report(tmp_path):
     process = start(out)
     output, _ = process.communicate(timeout=1700)
     assert process.returncode == 0, output
+    assert str(out / "story.html") in output.replace("\n", "")
     assert str(out / "report.html") in output.replace("\n", "")
     facts = json.loads((out / "report.json").read_text())
     assert facts["state"] == "completed"
     (entry,) = facts["rounds"]
-    assert entry["reviewed"] == entry["queued"] == PRESETS["quick"]["num_outliers"]
+    assert entry["reviewed"] == entry["queued"] == resolve("quick").num_outliers
     assert all(case["reader"] == "simulated radiologist" for case in entry["cases"])
     assert all(facts["metrics"][name] for name in ("before", "after", "without_feedback"))
     assert (out / MARKER).exists()
-    assert (out / "round.png").stat().st_size > 10_000
+    assert (out / "story.png").stat().st_size > 10_000
+    story = json.loads((out / "story.json").read_text())
+    worth = {model["name"]: model["measures"] for model in story["models"]}
+    assert list(worth) == ["before", "without_feedback", "blackout", "counterfactual"]
+    # The model reads the marker, blackout leaves it at that, counterfactual doesn't.
+    assert worth["before"]["accuracy_with"] < 0.7
+    assert worth["blackout"]["accuracy_with"] < 0.7
+    assert worth["counterfactual"]["accuracy_with"] > 0.85
+    assert worth["counterfactual"]["accuracy_without"] > 0.85
+    assert worth["counterfactual"]["flipped"] < 0.05 < worth["blackout"]["flipped"]
+    assert "of class 'tb' carry something like this" in story["taught"][0]
+    page = (out / "story.html").read_text()
+    assert all(sentence in page for sentence in story["sentences"])
     assert (out / "report.html").stat().st_size < 8_000_000
     assert processes_on(out) == []

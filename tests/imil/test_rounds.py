@@ -19,7 +19,14 @@ from imil.store import Action, Answer, EpochMetrics, QueuedCase, Run, RunState
 from imil.study import Study, create_study
 from imil.trainlock import TrainLock
 
-SETTINGS = {"epochs": 10, "imil_epochs": (4, 7), "grid_size": 4, "image_size": 8}
+SETTINGS = {
+    "feedback": "blackout",
+    "selection": "highest_confidence",
+    "epochs": 10,
+    "imil_epochs": (4, 7),
+    "grid_size": 4,
+    "image_size": 8,
+}
 HOLDER = """
 import sys
 from pathlib import Path
@@ -132,9 +139,9 @@ def test_a_killed_run_is_resumed_with_its_own_settings(study: Study, rounds: Rou
         assert found.settings == resolve(**SETTINGS)
     with pytest.raises(BadInput, match=r"setting lr can't be 0\.5: run 1 began with 0\.001"):
         plan(rounds, settings={"lr": 0.5, "epochs": 10})
-    with pytest.raises(BadInput, match="setting network can't be 'imil_small'"):
+    with pytest.raises(BadInput, match="setting network can't be 'imil_resnet8'"):
         plan(rounds, settings=resolve("quick"))
-    with pytest.raises(BadInput, match="setting network can't be 'imil_small'"):
+    with pytest.raises(BadInput, match="setting network can't be 'imil_resnet8'"):
         plan(rounds, settings={"preset": "quick"})
     assert rounds.begin(plan(rounds)).state is RunState.TRAINING
 

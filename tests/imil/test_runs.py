@@ -26,6 +26,8 @@ from imil.training import checkpoints
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
+    "feedback": "blackout",
+    "selection": "highest_confidence",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 4,

@@ -20,6 +20,7 @@ from tests.conftest import write_tiny_images
 from tests.imil.learning_mode import NAME
 
 SETTINGS = {
+    "selection": "highest_confidence",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 3,

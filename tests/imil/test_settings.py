@@ -62,7 +62,7 @@ def test_no_round_at_all_is_allowed(value):
         ({"feedback": "blackout+cutmix"}, ["feedback=blackout+cutmix contradicts itself", "name one of them"]),
         ({"feedback": "mixup+rrr"}, ["feedback=mixup+rrr contradicts itself", "mixup lets", "rrr forbids"]),
         ({"feedback": "cam_align", "augmentation": "mixup"}, ["feedback=cam_align and augmentation=mixup contradict"]),
-        ({"preset": "papr"}, ["papr", "paper, quick"]),
+        ({"preset": "papr"}, ["papr", "imil, paper, quick"]),
     ],
 )
 def test_a_bad_setting_is_one_sentence_with_name_value_and_what_is_allowed(overrides, names):

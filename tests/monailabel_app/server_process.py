@@ -24,6 +24,7 @@ from imil.study import Study, create_study
 HEIGHT, WIDTH = 40, 48
 IMAGES_PER_CLASS = 16
 SETTINGS = {
+    "feedback": "blackout",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 4,

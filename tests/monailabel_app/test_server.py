@@ -38,10 +38,10 @@ def test_info_describes_everything_before_the_first_run(server: Server) -> None:
         "more_cases",
         *RunSettings.model_fields,
     }
-    assert trainer["config"]["preset"] == ["", "paper", "quick"]
+    assert trainer["config"]["preset"] == ["", "imil", "paper", "quick"]
     assert trainer["config"]["imil_epochs"] == "70"
     assert trainer["config"]["fill"] == ["none", "least_confident", "out_of_fold"]
-    assert set(trainer["presets"]) == {"paper", "quick"}
+    assert set(trainer["presets"]) == {"imil", "paper", "quick"}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_info_describes_everything_before_the_first_run(server: Server) -> None:
     [
         ({"epoch": 3}, 400, ["'epoch'", "epochs"]),
         ({"epochs": 5, "imil_epochs": [9]}, 400, ["imil_epochs", "9"]),
-        ({"preset": "fast"}, 400, ["'fast'", "paper, quick"]),
+        ({"preset": "fast"}, 400, ["'fast'", "imil, paper, quick"]),
         ({"preset": ["paper", "quick"]}, 400, ["preset"]),
         ({"new_run": "yes"}, 400, ["new_run", "'yes'"]),
         ({"pretrained": "../secret.pt"}, 400, ["pretrained", "../secret.pt", "weights"]),

@@ -17,6 +17,7 @@ from tests.slicer_module.bad_server import BadServer
 
 SAMPLE_DATA = Path(__file__).resolve().parents[2] / "sample-data"
 SETTINGS = {
+    "feedback": "blackout",
     "network": "imil_resnet8",
     "image_size": 64,
     "epochs": 10,

@@ -18,7 +18,7 @@ from IMILLib.outbox import Outbox
 
 from imil.grid import Grid
 from imil.rounds import Rounds
-from imil.settings import EDITS, FEEDBACK, RunSettings, mode_names
+from imil.settings import EDITS, FEEDBACK, mode_names
 from imil.store import InsightCorrection
 from imil.study import Study
 from imil.training.requirements import CLASSWISE
@@ -146,7 +146,7 @@ def test_guidance_fits_the_servers_rules() -> None:
         mode for mode in FEEDBACK if not CLASSWISE.isdisjoint(mode_names(mode))
     }
     assert [mode for mode in FEEDBACK if learns(mode)] == ["propagate", "counterfactual", "counterfactual+propagate"]
-    assert what_to_mark(RunSettings().feedback) == ""
+    assert what_to_mark("blackout") == ""
     assert all(what_to_mark(mode) for mode in FEEDBACK if learns(mode) or mode in EDITS & CLASSWISE)
     assert "even if disease lies in the same cell" in what_to_mark("rrr+counterfactual")
     assert "disease" not in what_to_mark("propagate").split("Answer")[0]

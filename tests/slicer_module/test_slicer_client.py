@@ -28,7 +28,7 @@ def test_info(connect: Make, odd_study: Study) -> None:
         len(queued(odd_study)),
     )
     assert info.settings["epochs"]["minimum"] == 1
-    assert info.presets["quick"]["network"] == "imil_small"
+    assert info.presets["quick"]["network"] == "imil_resnet8"
     assert [entry["epoch"] for entry in info.history] == [1, 2]
     assert set(info.history[0]["test"]) >= {"loss", "accuracy", "auroc", "ece"}
     assert info.scores == ()

@@ -41,11 +41,11 @@ def test_every_setting_has_a_field_of_its_kind(form: SettingsForm) -> None:
 
 
 def test_nothing_touched_sends_the_preset_alone(form: SettingsForm) -> None:
-    assert form.request() == {"preset": "paper"}
+    assert form.request() == {"preset": "imil"}
     form.choose("quick")
     assert form.request() == {"preset": "quick"}
     assert (form.differences, form.problems) == ("", ())
-    assert form.value(field(form, "imil_epochs")) == [14]
+    assert form.value(field(form, "imil_epochs")) == [28]
 
 
 def test_only_what_differs_from_the_preset_is_sent(form: SettingsForm) -> None:
@@ -54,11 +54,11 @@ def test_only_what_differs_from_the_preset_is_sent(form: SettingsForm) -> None:
     form.put(field(form, "imil_epochs"), "10, 20")
     form.put(field(form, "lr"), "0.01")
     form.put(field(form, "requeue"), True)
-    form.put(field(form, "network"), "imil_small")  # the preset's own
+    form.put(field(form, "network"), "imil_resnet8")  # the preset's own
     assert form.request() == {"preset": "quick", "epochs": 30, "imil_epochs": [10, 20], "requeue": True, "lr": 0.01}
     assert resolve(**form.request()).imil_epochs == (10, 20)
-    assert "Rounds after epochs: 10, 20 (preset: 14)" in form.differences
-    form.put(field(form, "epochs"), 24)
+    assert "Rounds after epochs: 10, 20 (preset: 28)" in form.differences
+    form.put(field(form, "epochs"), 40)
     assert "epochs" not in form.request()
     form.reset()
     assert form.request() == {"preset": "quick"}
@@ -139,11 +139,12 @@ def test_settings_come_in_groups_and_those_without_effect_are_known(form: Settin
     assert [each.name for each in groups["Feedback"]] == list(GIVEN_ANEW) == list(plans.GIVEN_ANEW)
     of_modes = {"randomise_with", "penalty", "propagate_by", "propagate_tolerance", "decoys", "rewind", "insight"}
     shown = lambda: {name for name in of_modes if has_effect(name, form.values)}  # noqa: E731
+    form.put(field(form, "feedback"), "blackout")
     assert shown() == set()
     for mode, names in {
         "randomise": {"randomise_with"},
         "rrr": {"penalty"},
-        "propagate": {"propagate_by", "propagate_tolerance", "insight"},
+        "propagate": {"propagate_by", "propagate_tolerance", "rewind", "insight"},
         "counterfactual+propagate": of_modes - {"randomise_with", "penalty"},
     }.items():
         form.put(field(form, "feedback"), mode)

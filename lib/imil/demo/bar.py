@@ -7,16 +7,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 PARTS = {
     "study": 1,
     "server": 14,
-    "training": 18,
-    "review": 2,
-    "continuing": 10,
-    "again": 18,
-    "teaching": 12,
-    "learning": 22,
-    "healing": 12,
-    "comparison": 10,
-    "report": 10,
-    "story": 12,
+    "training": 36,
+    "review": 3,
+    "learning": 30,
+    "healing": 18,
+    "comparison": 18,
+    "report": 12,
+    "story": 16,
 }
 
 

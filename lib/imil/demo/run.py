@@ -1,4 +1,4 @@
-"""Two runs on sample data, over HTTP, with a simulated radiologist: what `make demo` runs."""
+"""One whole round on sample data, over HTTP, with a simulated radiologist: what `make demo` runs."""
 
 import contextlib
 import importlib
@@ -38,9 +38,9 @@ POLL_SECONDS = 0.3
 def run_demo(out: Path, console: Console | None = None) -> Path:
     """Serve a study of the sample data, train, review and heal, and write the story, the report and their pictures.
 
-    A model learns to read a marker. A simulated radiologist answers twenty images. One run goes on with the paper's
-    blackout, another from the same weights with ``counterfactual``. The story compares them on new images from which
-    the marker is gone.
+    A model learns to read a marker. A simulated radiologist answers twenty images. The run goes on with
+    ``counterfactual``; from the same weights and answers, a copy goes on with the paper's blackout. The story compares
+    them on new images, with the marker and without.
 
     Args:
         out: folder for the study, the server's log, ``story.html``, ``story.json``, ``story.png``, ``report.html``
@@ -66,7 +66,7 @@ def run_demo(out: Path, console: Console | None = None) -> Path:
             from imil.report import write_report
 
             write_report(study, out / "report.html")
-            bar.start("story", "Removing the marker from new images")
+            bar.start("story", "Training on with blackout, and comparing")
             from imil.demo.story import tell
 
             story = tell(study, found, out)
@@ -128,7 +128,7 @@ def fresh_study(out: Path, sample: Path) -> Study:
 
 
 def _walk_through(study: Study, url: str, bar: Bar) -> list[str]:
-    """Train to the round, answer it, train to the end, by both modes, and train the comparison; all over HTTP.
+    """Train to the round, answer it, learn from the answers, train to the end, and train the comparison; over HTTP.
 
     Returns:
         What the answers taught, in sentences.
@@ -139,15 +139,9 @@ def _walk_through(study: Study, url: str, bar: Bar) -> list[str]:
     rounds = RemoteRounds(client, study_masks(study))
     try:
         bar.start("training", "Training to the IMIL epoch")
-        _train(client, rounds, {"preset": PRESET, "feedback": "blackout"}, bar)
+        _train(client, rounds, {"preset": PRESET}, bar)
         bar.start("review", "A simulated radiologist reads the queue")
-        _answer(rounds, bar)
-        bar.start("continuing", "Training on with blackout")
-        _train(client, rounds, {}, bar)
-        bar.start("again", "Training to the IMIL epoch once more")
-        _train(client, rounds, {"preset": PRESET, "new_run": True}, bar)
-        bar.start("teaching", "The same radiologist reads the same queue")
-        _answer(rounds, bar)
+        review(rounds, OracleReader(READER), lambda case, left: bar.at(left.total - left.remaining, left.total, "case"))
         bar.start("learning", "Looking for what misled in all images")
         _train(client, rounds, {}, bar)
         taught = list(client.next_sample(INSIGHT, {})["sentences"])
@@ -158,11 +152,6 @@ def _walk_through(study: Study, url: str, bar: Bar) -> list[str]:
     finally:
         rounds.close()
     return taught
-
-
-def _answer(rounds: RemoteRounds, bar: Bar) -> None:
-    """Let the simulated radiologist answer all that is queued."""
-    review(rounds, OracleReader(READER), lambda case, left: bar.at(left.total - left.remaining, left.total, "case"))
 
 
 def _train(client: "_Sentences", rounds: RemoteRounds, request: dict[str, Any], bar: "Bar") -> None:

@@ -22,13 +22,21 @@ from imil.experiments.refocus.presets import Setting, Size
 from imil.experiments.refocus.sources import DrawnRadiographs
 from imil.models import Model, load_model
 from imil.phantom import PhantomSettings
+from imil.rounds import Rounds
+from imil.settings import RunSettings
 from imil.store import IMIL, WITHOUT_FEEDBACK, Run
 from imil.study import Study
+from imil.training import checkpoints
+from imil.training.engine import TrainingEngine
 
 IMAGES = 600
 SEED = 20
 """Of the new images; their series isn't the sample data's."""
-COLUMNS = (("accuracy_with", "with the marker"), ("accuracy_without", "marker removed"), ("flipped", "changed by it"))
+COLUMNS = (
+    ("accuracy_with", "right, all with the marker"),
+    ("accuracy_without", "right, marker removed"),
+    ("flipped", "changed by the marker"),
+)
 """Measures that are shown: accuracies, and the share of images whose predicted class changes with the marker."""
 SHOWN_OF_A_CLASS = 2
 
@@ -72,7 +80,7 @@ def tell(study: Study, taught: list[str], out: Path) -> Story:
     Raises:
         NotFound: if a run is missing.
     """
-    models = _models(study)
+    models = _models(study, out)
     images = _new_images(models["before"].settings.image_size, out / "new-images.npz")
     told = [ToldModel(name, TITLES[name], measure(_predictor(model), images)) for name, model in models.items()]
     story = Story(out / "story.html", len(images.data), told, _sentences(told), taught)
@@ -93,25 +101,40 @@ TITLES = {
 """The models, in the order in which they are shown."""
 
 
-def _models(study: Study) -> dict[str, Model]:
-    healed = _newest(study, IMIL, "counterfactual")
+def _models(study: Study, out: Path) -> dict[str, Model]:
+    healed = _newest(study, IMIL)
+    before = runs.round_checkpoint_path(study, healed.id, 1)
+    blackout = out / "blackout.pt"
+    _train_by_blackout(study, healed, before, blackout)
     paths = {
-        "before": runs.round_checkpoint_path(study, healed.id, 1),
-        "without_feedback": runs.checkpoint_path(study, _newest(study, WITHOUT_FEEDBACK, "counterfactual").id),
-        "blackout": runs.checkpoint_path(study, _newest(study, IMIL, "blackout").id),
+        "before": before,
+        "without_feedback": runs.checkpoint_path(study, _newest(study, WITHOUT_FEEDBACK).id),
+        "blackout": blackout,
         "counterfactual": runs.checkpoint_path(study, healed.id),
     }
-    return {name: load_model(paths[name]) for name in TITLES}
+    models = {name: load_model(paths[name]) for name in TITLES}
+    blackout.unlink()
+    return models
+
+
+def _train_by_blackout(study: Study, run: Run, before: Path, after: Path) -> None:
+    """Train on from the round of ``run``, with its answers, but by blackout."""
+    settings = RunSettings(**(run.settings | {"feedback": "blackout"}))
+    data = runs.split_data(study, settings.image_size, "train")
+    engine = TrainingEngine(settings, run.classes, data, state=checkpoints.load(before))
+    engine.set_feedback(Rounds(study).feedback(run.id), 1)
+    engine.fit(settings.epochs)
+    checkpoints.save(after, engine.state_dict())
 
 
 def _predictor(model: Model) -> Predict:
     return lambda data: model.predict(data.pixels[data.rows])
 
 
-def _newest(study: Study, kind: str, feedback: str) -> Run:
-    found = [run for run in study.store.runs() if run.kind == kind and run.settings["feedback"] == feedback]
+def _newest(study: Study, kind: str) -> Run:
+    found = [run for run in study.store.runs() if run.kind == kind]
     if not found:
-        raise NotFound(f"The study {study.folder} has no run of the kind {kind} with feedback={feedback}.")
+        raise NotFound(f"The study {study.folder} has no run of the kind {kind}.")
     return max(found, key=lambda run: run.id)
 
 
@@ -124,40 +147,33 @@ def _new_images(side: int, path: Path) -> Drawn:
 
 
 def _sentences(told: Sequence[ToldModel]) -> list[str]:
-    accuracy = {model.name: f"{model.measures['accuracy_without'] or 0:.0%}" for model in told}
-    flipped = {model.name: f"{model.measures['flipped'] or 0:.0%}" for model in told}
+    shares = {model.name: {key: f"{model.measures[key] or 0:.0%}" for key, _ in COLUMNS} for model in told}
+    worth = {name: f"{one['accuracy_with']} and {one['accuracy_without']}" for name, one in shares.items()}
+    before, blackout, healed = (shares[name]["flipped"] for name in ("before", "blackout", "counterfactual"))
     return [
-        f"With the marker removed, the model is right in {accuracy['before']} of new images; of all images, "
-        f"{flipped['before']} change their class with the marker.",
-        f"Twenty answers later it's right in {accuracy['blackout']} by blackout, and in "
-        f"{accuracy['counterfactual']} by counterfactual ({accuracy['without_feedback']} without "
-        f"feedback); the marker then changes "
-        f"{flipped['blackout']} and {flipped['counterfactual']}.",
+        f"Before the round the model gets {shares['before']['accuracy_with']} of new images right with the marker on "
+        f"all of them, and {shares['before']['accuracy_without']} with it on none; the marker alone changes {before} "
+        "of its answers.",
+        f"Twenty answers later: by blackout {worth['blackout']} ({blackout} changed), by counterfactual "
+        f"{worth['counterfactual']} ({healed} changed).",
     ]
 
 
 def _examples(images: Drawn, models: Mapping[str, Model]) -> list[Example]:
-    """Images of both classes with their heat maps for the class that the marker goes with.
-
-    Diseased ones without the marker, normal ones with it: where a model that reads the marker is wrong.
-    """
+    """Images of both classes with the marker, and their heat maps for the class that it goes with."""
     assert images.with_marker is not None
-    assert images.without_marker is not None
     labels = images.data.labels
-    diseased = np.flatnonzero(labels == 1)[:SHOWN_OF_A_CLASS]
-    normal = np.flatnonzero(labels == 0)[:SHOWN_OF_A_CLASS]
-    pixels: npt.NDArray[np.uint8] = np.concatenate(
-        [images.without_marker.pixels[diseased], images.with_marker.pixels[normal]]
-    )
+    shown = np.concatenate([np.flatnonzero(labels == label)[:SHOWN_OF_A_CLASS] for label in (1, 0)])
+    pixels: npt.NDArray[np.uint8] = images.with_marker.pixels[shown]
     classes = next(iter(models.values())).classes
     chances = {name: model.predict(pixels)[:, 1] for name, model in models.items()}
     heat = {name: model.heat_maps(pixels, [1] * len(pixels)).maps for name, model in models.items()}
-    shown = [name for name in TITLES if name != "without_feedback"]
+    drawn = [name for name in TITLES if name != "without_feedback"]
     return [
         Example(
             image=image.astype(np.float32) / 255,
-            title=f"{classes[int(label)]}, {'without' if label else 'with'} the marker",
-            heat=[(TITLES[name], heat[name][number], f"{classes[1]}: {chances[name][number]:.0%}") for name in shown],
+            title=f"{classes[int(label)]}, with the marker",
+            heat=[(TITLES[name], heat[name][number], f"{classes[1]}: {chances[name][number]:.0%}") for name in drawn],
         )
-        for number, (image, label) in enumerate(zip(pixels, labels[[*diseased, *normal]], strict=True))
+        for number, (image, label) in enumerate(zip(pixels, labels[shown], strict=True))
     ]

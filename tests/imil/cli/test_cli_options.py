@@ -32,9 +32,9 @@ def test_there_is_one_option_for_each_setting_with_its_help():
 
 
 def test_the_help_names_range_and_the_value_of_each_preset():
-    assert options()["image_size"].help.endswith("[8 to 4096; paper: 224; quick: 96]")
+    assert options()["image_size"].help.endswith("[8 to 4096; imil: 224; paper: 224; quick: 64]")
     quick = PRESETS["quick"]["imil_epochs"][0]
-    assert options()["imil_epochs"].help.endswith(f"[paper: 70; quick: {quick}]")
+    assert options()["imil_epochs"].help.endswith(f"[imil: 70; paper: 70; quick: {quick}]")
     assert options()["amp"].help.endswith("[default: no]")
     assert options()["pretrained"].help.endswith("[default: empty]")
 

@@ -22,6 +22,8 @@ from tests.conftest import write_tiny_images
 from tests.reviewable import open_round
 
 SETTINGS = {
+    "feedback": "blackout",
+    "selection": "highest_confidence",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 4,

@@ -11,7 +11,7 @@ from imil.experiments.arms import Arm
 from imil.experiments.catalogue import EXPERIMENTS
 from imil.experiments.results import ArmResult, Evaluation, Outcome, QueuedSample
 from imil.images import read_square
-from imil.settings import RunSettings
+from imil.settings import RunSettings, resolve
 
 SAMPLE_DATA = Path(__file__).parents[3] / "sample-data"
 READERS = {"reader_1": "Resident 1", "reader_2": "Resident 2", "reader_3": "Resident 3"}
@@ -34,7 +34,7 @@ def made_outcome(
     source: str = "shenzhen",
 ) -> Outcome:
     """An outcome of any experiment in the catalogue, with all of its arms except those left out."""
-    settings = RunSettings(image_size=side)
+    settings = resolve("paper", image_size=side)
     arms = EXPERIMENTS[experiment].arms(settings, READERS if readers is None else readers)
     labels = np.arange(cases) % len(classes)
     images = sample_images(max(shown, 8), side)

@@ -13,7 +13,7 @@ CONTROLS = ("random_images", "random_cells", "wrong_cells", "cutout_same", "repe
 
 
 def arms_of(experiment, settings=None, readers=READERS):
-    return EXPERIMENTS[experiment].arms(settings or RunSettings(), readers)
+    return EXPERIMENTS[experiment].arms(settings or resolve("paper"), readers)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -27,7 +27,7 @@ def test_arms_are_told_apart_and_say_what_they_do(experiment):
         assert re.fullmatch(r"[a-z0-9_]+", arm.name)
         assert arm.description.endswith(".")
         assert (arm.versus in baselines) != (arm.name in baselines)
-        values = RunSettings().model_dump() | dict(arm.settings)
+        values = resolve("paper").model_dump() | dict(arm.settings)
         RunSettings(**values)  # refuses what isn't a setting
 
 

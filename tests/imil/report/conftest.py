@@ -15,6 +15,8 @@ from tests.conftest import write_tiny_images
 
 RATIONALE = 'The model was focused on <img src="https://evil.example/x.png"> & the marker'
 SETTINGS = {
+    "feedback": "blackout",
+    "selection": "highest_confidence",
     "network": "imil_small",
     "image_size": 32,
     "epochs": 4,

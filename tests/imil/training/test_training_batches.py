@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, NotFound
-from imil.settings import RunSettings
+from imil.settings import resolve
 from imil.training.augmentation import Affine, create_augmentation
 from imil.training.batches import Batches, TrainingData, batch_edges, epoch_seed
 from imil.training.feedback import AppliedFeedback
@@ -15,7 +15,7 @@ CLASSES = ["normal", "tb"]
 
 
 def apply(data: TrainingData, *cases: CaseFeedback) -> AppliedFeedback:
-    return AppliedFeedback({case.case_id: case for case in cases}, data, CLASSES, RunSettings())
+    return AppliedFeedback({case.case_id: case for case in cases}, data, CLASSES, resolve("paper"))
 
 
 def order(batches: Batches) -> list[int]:

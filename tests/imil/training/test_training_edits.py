@@ -8,7 +8,7 @@ from monai.transforms import Compose, MapTransform
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput, NotFound
 from imil.grid import Grid
-from imil.settings import RunSettings
+from imil.settings import resolve
 from imil.training.edits import IMAGE_EDITS, Blackoutd, ImageEdit, create_image_edit, register_edit
 from imil.training.feedback import AppliedFeedback
 
@@ -105,10 +105,10 @@ def test_an_unknown_edit_names_the_known_ones():
 )
 def test_feedback_that_does_not_fit_is_found_before_training(data, case, message):
     with pytest.raises(BadInput, match=message):
-        AppliedFeedback({case.case_id: case}, data, CLASSES, RunSettings()).use(None)
+        AppliedFeedback({case.case_id: case}, data, CLASSES, resolve("paper")).use(None)
 
 
 def test_excluding_everything_is_refused(data):
     feedback = {case: CaseFeedback(case, "exclude") for case in data.ids}
     with pytest.raises(BadInput, match="all 33"):
-        AppliedFeedback(feedback, data, CLASSES, RunSettings()).use(None)
+        AppliedFeedback(feedback, data, CLASSES, resolve("paper")).use(None)
