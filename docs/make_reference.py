@@ -55,7 +55,8 @@ def copy_picture(source: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     with Image.open(source) as picture:
         size = (PICTURE_WIDTH, round(picture.height * PICTURE_WIDTH / picture.width))
-        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(target, optimize=True)
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small.quantize(256).save(target, optimize=True)
 
 
 def pages() -> dict[str, str]:

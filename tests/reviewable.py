@@ -32,7 +32,7 @@ def open_round(
 ) -> int:
     """Open round 1 of a new run over these training images (by default all). Returns the run's number."""
     chosen = {"network": "imil_small", "image_size": 32, "epochs": 4, "imil_epochs": [EPOCH], "device": "cpu"}
-    resolved = resolve(**(chosen | {"grid_size": grid_size} | settings))
+    resolved = resolve("paper", **(chosen | {"grid_size": grid_size} | settings))
     run = study.store.create_run(resolved.model_dump(mode="json"), study.classes)
     for epoch in range(1, EPOCH + 1):
         metrics = [

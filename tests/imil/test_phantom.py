@@ -20,7 +20,7 @@ from imil.phantom.processes import for_all
 SAMPLE_DATA = Path(__file__).parents[2] / "sample-data"
 # The command in sample-data/README.md, as a call.
 SAMPLE_COUNT, SAMPLE_SEED, SAMPLE_TEST_SHARE = 310, 7, 0.29
-SAMPLE_SETTINGS = PhantomSettings(size=128, shortcut=0.9)
+SAMPLE_SETTINGS = PhantomSettings(size=128, shortcut=0.95)
 SMALL = PhantomSettings(size=96, shortcut=0.5)
 
 
@@ -291,7 +291,7 @@ def test_the_sample_data_is_small_and_its_readme_has_the_command() -> None:
     (command,) = [line.strip() for line in text.splitlines() if line.strip().startswith("imil phantom")]
     assert shlex.split(command) == shlex.split(
         f"imil phantom sample-data --count {SAMPLE_COUNT} --size 128 --seed {SAMPLE_SEED} "
-        f"--test-share {SAMPLE_TEST_SHARE} --formats mixed --shortcut 0.9"
+        f"--test-share {SAMPLE_TEST_SHARE} --formats mixed --shortcut 0.95"
     )
     assert "CC0-1.0" in (SAMPLE_DATA / "LICENSE").read_text()
 
