@@ -13,12 +13,19 @@ from imil.images import read_image
 from slicer_host.geometries import GEOMETRIES, STEP, Geometry
 from slicer_host.stage import Stage
 
-# Of the eight orientations of a NIfTI two are always tried; the others, which take the same way, are slow tests.
-_OTHER_TURNS = [name for name in GEOMETRIES if name.startswith("nifti ") and name not in ("nifti +x+y", "nifti -y-x")]
+# One of each way that an image takes to the screen is always tried; the others are slow tests.
+_ALWAYS = (
+    "png 64 x 64",
+    "png one pixel high",
+    "nifti +x+y",
+    "nifti -y-x",
+    "dicom coronal flipped",
+    "mha coronal transposed",
+)
 EVERYWHERE = pytest.mark.parametrize(
     "geometry",
     [
-        pytest.param(geometry, id=name, marks=[pytest.mark.slow] if name in _OTHER_TURNS else [])
+        pytest.param(geometry, id=name, marks=[] if name in _ALWAYS else [pytest.mark.slow])
         for name, geometry in GEOMETRIES.items()
     ],
 )

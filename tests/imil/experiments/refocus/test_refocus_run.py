@@ -89,6 +89,7 @@ def test_a_damaged_result_is_named_before_anything_is_trained(finished):
     path.write_text(whole)
 
 
+@pytest.mark.slow
 def test_an_arm_that_is_stopped_ends_with_the_same_weights(finished, tmp_path, monkeypatch):
     plan, out, _, _ = finished
     monkeypatch.setattr(resuming, "SAVE_SECONDS", 0.0)
