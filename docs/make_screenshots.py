@@ -25,26 +25,10 @@ MODULE = ROOT / "slicer_module" / "IMIL" / "IMIL.py"
 READER = "Dr Ada Lind"
 TRAINING_SECONDS = 600
 FEW_EPOCHS = 5
-LEARNING_RUN = {
-    "network": "imil_resnet8",
-    "image_size": 64,
-    "epochs": 24,
-    "imil_epochs": [14],
-    "num_outliers": 20,
-    "selection": "class_balanced",
-    "fill": "least_confident",
-    "feedback": "counterfactual+propagate",
-    "optimizer": "adamw",
-    "lr": 0.003,
-    "schedule": "restarts",
-    "batch_size": 32,
-    "new_run": True,
-}
-"""A run that has learnt to read the markers of the sample data when it asks."""
 
 
 class Tour:
-    """Two rounds, from the first connection to what the second one taught, with a picture of each state."""
+    """A round, from the first connection to the last epoch, with a picture of each state."""
 
     def __init__(self, study: Study, proxy: BadServer) -> None:
         from slicer_host.host import start
@@ -62,8 +46,8 @@ class Tour:
         self.answer_the_first()
         self.answer_without_server()
         self.answer_the_rest()
+        self.look_at_what_they_taught()
         self.finish()
-        self.teach()
         self.host.quit()
         if self.host.errors:
             raise SystemExit("The module had errors:\n" + "\n".join(self.host.errors))
@@ -92,10 +76,10 @@ class Tour:
         self.picture("review")
 
     def answer_the_first(self) -> None:
-        relevant = self.cells_that_matter()
-        self.paint(relevant)
+        misleading = self.misleading_cells()
+        self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
         self.host.click(self.ui.misled_button)
-        self.paint([self.hottest_cell(relevant)])
+        self.paint(misleading)
         self.host.click(self.ui.matters_button)
         self.ui.focus_combo.setEditText("the side marker")
         self.ui.switch_combo.setEditText("the lung")
@@ -119,35 +103,16 @@ class Tour:
 
     def answer_the_rest(self) -> None:
         while self.review.case is not None:
-            self.paint(self.cells_that_matter())
+            misleading = self.misleading_cells()
+            self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
+            self.host.click(self.ui.misled_button)
+            self.paint(misleading)
+            self.host.click(self.ui.matters_button)
             self.host.press("Return")
             self.settle()
         self.host.wait_until(lambda: "Continue training" in self.review.waiting, 30)
 
-    def finish(self) -> None:
-        self.host.press("Alt+3")
-        self.host.wait_until(lambda: self.ui.continue_button.enabled, 30)
-        self.host.click(self.ui.continue_button)
-        self.host.wait_until(lambda: self.review.status.state == "completed", TRAINING_SECONDS)
-        self.settle()
-        if not self.ui.plot_button.checked:
-            self.host.click(self.ui.plot_button)
-        self.host.idle(1.0)
-        self.picture("done")
-
-    def teach(self) -> None:
-        """A round whose answers are learnt from, up to the page that shows what they taught."""
-        self.host.click(self.ui.plot_button)
-        self.review.train(LEARNING_RUN)
-        self.host.wait_until(lambda: self.review.case is not None, TRAINING_SECONDS)
-        self.settle()
-        while self.review.case is not None:
-            misleading = self.touched(self.study.case(self.review.case.case.id).misleading_mask)
-            self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
-            self.host.click(self.ui.misled_button)
-            self.paint(misleading)
-            self.host.press("Return")
-            self.settle()
+    def look_at_what_they_taught(self) -> None:
         self.host.press("Alt+3")
         self.host.wait_until(lambda: self.ui.continue_button.enabled, 30)
         self.host.click(self.ui.continue_button)
@@ -157,9 +122,16 @@ class Tour:
             self.host.press(key)
             self.settle()
         self.picture("insight")
+
+    def finish(self) -> None:
         self.host.click(self.ui.go_on_button)
         self.host.wait_until(lambda: self.review.status.state == "completed", TRAINING_SECONDS)
         self.settle()
+        self.host.press("Alt+3")
+        if not self.ui.plot_button.checked:
+            self.host.click(self.ui.plot_button)
+        self.host.idle(1.0)
+        self.picture("done")
 
     # -- the reader --------------------------------------------------------------------------------------------------
 
@@ -171,21 +143,16 @@ class Tour:
             return [cell for cell in range(grid.num_cells) if cell // grid.cols in (1, 2)]
         return self.touched(truth.lesion_mask)
 
+    def misleading_cells(self) -> list[int]:
+        """Cells that the marker of the present case touches."""
+        return self.touched(self.study.case(self.review.case.case.id).misleading_mask)
+
     def touched(self, path: str) -> list[int]:
         """Cells of the present case that a mask of the study touches; none without a mask."""
         if not path:
             return []
         grid, mask = self.review.case.grid, np.asarray(Image.open(self.study.folder / path)) > 0
         return [cell for cell in range(grid.num_cells) if mask[grid.inside([cell])].any()]
-
-    def hottest_cell(self, other_than: list[int]) -> int:
-        opened = self.review.case
-        heat = {
-            cell: opened.heat_map[opened.grid.inside([cell])].mean()
-            for cell in range(opened.grid.num_cells)
-            if cell not in other_than
-        }
-        return max(heat, key=heat.__getitem__)
 
     def paint(self, cells: list[int]) -> None:
         for cell in cells:
