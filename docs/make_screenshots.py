@@ -1,8 +1,7 @@
 """Makes the pictures of the Slicer module, docs/images/slicer-*.png, by using it: `make screenshots`.
 
 A real server trains on a copy of the sample data, the module runs in the tests' stand-in for Slicer, and a reader who
-knows where lesions and markers are answers a round with mouse and keyboard, then one that is learnt from. Takes a few
-minutes.
+knows where lesions and markers are answers a round with mouse and keyboard. Takes a few minutes.
 """
 
 import sys
@@ -76,11 +75,7 @@ class Tour:
         self.picture("review")
 
     def answer_the_first(self) -> None:
-        misleading = self.misleading_cells()
-        self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
-        self.host.click(self.ui.misled_button)
-        self.paint(misleading)
-        self.host.click(self.ui.matters_button)
+        self.mark()
         self.ui.focus_combo.setEditText("the side marker")
         self.ui.switch_combo.setEditText("the lung")
         self.host.move_view(5, 5)
@@ -103,11 +98,7 @@ class Tour:
 
     def answer_the_rest(self) -> None:
         while self.review.case is not None:
-            misleading = self.misleading_cells()
-            self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
-            self.host.click(self.ui.misled_button)
-            self.paint(misleading)
-            self.host.click(self.ui.matters_button)
+            self.mark()
             self.host.press("Return")
             self.settle()
         self.host.wait_until(lambda: "Continue training" in self.review.waiting, 30)
@@ -143,9 +134,13 @@ class Tour:
             return [cell for cell in range(grid.num_cells) if cell // grid.cols in (1, 2)]
         return self.touched(truth.lesion_mask)
 
-    def misleading_cells(self) -> list[int]:
-        """Cells that the marker of the present case touches."""
-        return self.touched(self.study.case(self.review.case.case.id).misleading_mask)
+    def mark(self) -> None:
+        """Paint the cells that matter, and those that the marker of the present case touches."""
+        misleading = self.touched(self.study.case(self.review.case.case.id).misleading_mask)
+        self.paint([cell for cell in self.cells_that_matter() if cell not in misleading])
+        self.host.click(self.ui.misled_button)
+        self.paint(misleading)
+        self.host.click(self.ui.matters_button)
 
     def touched(self, path: str) -> list[int]:
         """Cells of the present case that a mask of the study touches; none without a mask."""

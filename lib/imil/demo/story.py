@@ -102,13 +102,15 @@ TITLES = {
 
 
 def _models(study: Study, out: Path) -> dict[str, Model]:
-    healed = _newest(study, IMIL)
+    healed, plain = (study.store.latest_run(kind) for kind in (IMIL, WITHOUT_FEEDBACK))
+    if healed is None or plain is None:
+        raise NotFound(f"The study {study.folder} lacks the run with feedback or the one without.")
     before = runs.round_checkpoint_path(study, healed.id, 1)
     blackout = out / "blackout.pt"
     _train_by_blackout(study, healed, before, blackout)
     paths = {
         "before": before,
-        "without_feedback": runs.checkpoint_path(study, _newest(study, WITHOUT_FEEDBACK).id),
+        "without_feedback": runs.checkpoint_path(study, plain.id),
         "blackout": blackout,
         "counterfactual": runs.checkpoint_path(study, healed.id),
     }
@@ -129,13 +131,6 @@ def _train_by_blackout(study: Study, run: Run, before: Path, after: Path) -> Non
 
 def _predictor(model: Model) -> Predict:
     return lambda data: model.predict(data.pixels[data.rows])
-
-
-def _newest(study: Study, kind: str) -> Run:
-    found = [run for run in study.store.runs() if run.kind == kind]
-    if not found:
-        raise NotFound(f"The study {study.folder} has no run of the kind {kind}.")
-    return max(found, key=lambda run: run.id)
 
 
 def _new_images(side: int, path: Path) -> Drawn:

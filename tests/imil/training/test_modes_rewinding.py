@@ -38,7 +38,6 @@ def after_the_round(misled, epochs=1, **settings):
     data, answers, state, insight = misled
     chosen = marked.marked_settings(lr=1e-9, weight_decay=0.0, **settings)
     engine = TrainingEngine(chosen, marked.CLASSES, data, state=copy.deepcopy(state))
-    engine.optimizer.param_groups[0]["lr"] = 0.0
     start = engine._start_network()
     before = distance(engine.network, start)
     engine.set_feedback(answers, 1, insight)

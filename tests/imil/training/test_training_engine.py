@@ -238,9 +238,9 @@ def test_three_classes_are_mixed(data, tiny):
 def test_the_settings_name_every_mode_and_augmentation():
     choices = {name: set(entry.get("choices", ())) for name, entry in describe().items()}
     single = {name for choice in choices["feedback"] for name in mode_names(choice)}
-    assert single <= {*MODES, *IMAGE_EDITS}
-    shipped = {mode for mode in {*MODES.values()} if mode.__module__.startswith("imil.training.")}
-    assert {name for name, mode in MODES.items() if mode in shipped} <= single
+    # Other tests, and the benchmark refocus, register modes of their own.
+    known = {**MODES, **IMAGE_EDITS}
+    assert single == {name for name, mode in known.items() if mode.__module__.startswith("imil.training.")}
     assert choices["augmentation"] == {"none", *AUGMENTATIONS, *MIXINGS}
 
 

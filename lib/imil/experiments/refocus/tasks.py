@@ -8,7 +8,7 @@ from pathlib import Path
 from imil.casefeedback import CaseFeedback
 from imil.errors import BadInput
 from imil.experiments.refocus import data as files
-from imil.experiments.refocus.arms import LUNG_MASK, REWOUND, Arm
+from imil.experiments.refocus.arms import LUNG_MASK, Arm
 from imil.experiments.refocus.measures import Measures, finder_quality, measure
 from imil.experiments.refocus.readers import answers, labels_of
 from imil.experiments.refocus.results import ArmResult, write_result
@@ -169,9 +169,10 @@ class Round:
     def hold(self, engine: TrainingEngine) -> None:
         """Queue cases, ask about them, learn from the answers, and set the feedback for the epochs that follow."""
         settings = engine.settings
-        if self._arm.name in (LUNG_MASK, REWOUND):
-            engine.set_feedback({}, 1, nothing_learnt(self._part.data, self._arm.name, settings.grid_size))
         if not self._arm.reader:
+            mode = self._arm.settings.get("feedback")
+            if mode is not None:
+                engine.set_feedback({}, 1, nothing_learnt(self._part.data, mode, settings.grid_size))
             return
         queue = build_queue(engine)
         said = answers(self._arm, queue.cases, self._part, grid_size=settings.grid_size, seed=settings.seed)

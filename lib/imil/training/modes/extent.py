@@ -85,7 +85,7 @@ def things(
             main = _resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
             seen = _resized(canvas[None], fine)[0] & main
             if seen.any():
-                own[index] = (own[index] & ~main & 1) | seen
+                own[index] = (own[index] & ~main) | seen
     return own
 
 

@@ -17,6 +17,7 @@ from imil.explain.layers import as_maps, prefix_tokens
 from imil.networks.modes import evaluation_mode
 from imil.training.modes.base import FeedbackView
 from imil.training.modes.cutouts import Cutout, paste
+from imil.training.modes.swapping import as_pixels
 
 STRIDE = 4
 """Image pixels to a place of the map that the finder looks at, along each side."""
@@ -179,7 +180,6 @@ def refine(finder: Finder, view: FeedbackView, finds: npt.NDArray[np.bool_], see
         finds: bool (N, F, F), where the thing is in each image, as far as is known.
         seed: of everything random in it.
     """
-    targets = torch.from_numpy(finds[:, None].astype(np.float32)).to(view.device)
     generator, numbers = torch.Generator().manual_seed(seed % 2**63), np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(finder.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     kept = np.flatnonzero(view.kept)
@@ -188,8 +188,7 @@ def refine(finder: Finder, view: FeedbackView, finds: npt.NDArray[np.bool_], see
             _set_rate(optimizer, step / REFINING_STEPS)
             indices = numbers.choice(kept, min(REFINING_BATCH, len(kept)), replace=False)
             images = view.images(indices)
-            wanted = functional.interpolate(targets[torch.from_numpy(indices)], size=images.shape[-2:], mode="nearest")
-            images, wanted = _varied(images, wanted, generator)
+            images, wanted = _varied(images, as_pixels(view, finds[indices].astype(np.uint8)), generator)
             logits = finder(view.normalised(images))
             wanted = functional.adaptive_avg_pool2d(wanted, logits.shape[-1])
             loss = functional.binary_cross_entropy_with_logits(logits, wanted)
