@@ -16,7 +16,7 @@ from imil import runs
 from imil.demo.storypage import Example, draw, render
 from imil.errors import NotFound
 from imil.experiments.refocus.data import TestPart as Drawn
-from imil.experiments.refocus.data import read_test, write
+from imil.experiments.refocus.data import as_test_part
 from imil.experiments.refocus.measures import Predict, measure
 from imil.experiments.refocus.presets import Setting, Size
 from imil.experiments.refocus.sources import DrawnRadiographs
@@ -81,7 +81,7 @@ def tell(study: Study, taught: list[str], out: Path) -> Story:
         NotFound: if a run is missing.
     """
     models = _models(study, out)
-    images = _new_images(models["before"].settings.image_size, out / "new-images.npz")
+    images = _new_images(models["before"].settings.image_size)
     told = [ToldModel(name, TITLES[name], measure(_predictor(model), images)) for name, model in models.items()]
     story = Story(out / "story.html", len(images.data), told, _sentences(told), taught)
     picture = draw(_examples(images, models))
@@ -133,12 +133,9 @@ def _predictor(model: Model) -> Predict:
     return lambda data: model.predict(data.pixels[data.rows])
 
 
-def _new_images(side: int, path: Path) -> Drawn:
+def _new_images(side: int) -> Drawn:
     setting = Setting("demo", "Sample data", "As the sample data.", PhantomSettings(size=side))
-    write(path, DrawnRadiographs(setting, Size(test=IMAGES)).test(SEED))
-    images = read_test(path)
-    path.unlink()
-    return images
+    return as_test_part(DrawnRadiographs(setting, Size(test=IMAGES)).test(SEED))
 
 
 def _sentences(told: Sequence[ToldModel]) -> list[str]:

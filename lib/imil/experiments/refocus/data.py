@@ -79,7 +79,11 @@ def read_test(path: Path) -> TestPart:
     Raises:
         BadInput: if the file is damaged.
     """
-    found = _read(path)
+    return as_test_part(_read(path))
+
+
+def as_test_part(found: Arrays) -> TestPart:
+    """Test images as a source gave them."""
     without = _as_data("test", found["without"], found["labels"])
     if "with" not in found:
         return TestPart(without, np.zeros(len(without), np.bool_), None, None)
