@@ -95,7 +95,10 @@ class Moves(RuleBasedStateMachine):
         return SimpleNamespace(runs=runs, events=events, rounds=[store.rounds(run.id) for run in runs])
 
     def begin(self, *, learns: bool = False, **request: bool) -> None:
-        settings_of_run = {"epochs": EPOCHS, "imil_epochs": IMIL_EPOCHS, "readers_per_case": NEEDED, "requeue": True}
+        settings_of_run = {
+            "epochs": EPOCHS, "imil_epochs": IMIL_EPOCHS, "readers_per_case": NEEDED, "requeue": True,
+            "feedback": "blackout",  # nothing is asked of the answers; that is tested in test_runs_insight
+        }  # fmt: skip
         plan = self.rounds.plan(StartRequest(settings=settings_of_run, **request))
         self.rounds.begin(plan, learns=learns)
 

@@ -20,7 +20,6 @@ mode, dropout) draws from generators seeded by (seed, epoch). So a run that is s
 the same number of threads, with the same bits as one that never was.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from ignite.engine import Events
-from monai.engines import SupervisedTrainer, Workflow
+from monai.engines import Workflow
 from torch import Tensor, nn
 
 from imil.casefeedback import CaseFeedback
@@ -38,14 +37,15 @@ from imil.networks import create_network, normalisation
 from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.augmentation import create_augmentation
-from imil.training.batches import TORCH_STREAM, Batch, Batches, TrainingData, epoch_seed
+from imil.training.batches import TORCH_STREAM, Batches, TrainingData, epoch_seed
 from imil.training.checkpoints import weights_sha256
 from imil.training.feedback import AppliedFeedback
 from imil.training.insight import Insight
 from imil.training.mixing import MIXINGS, TargetLoss
-from imil.training.modes import CombinedMode, mode_classes
+from imil.training.modes import mode_classes
 from imil.training.optimisation import choose_device, create_optimizer, learning_rate_factor
 from imil.training.results import EpochResult, RunningEpoch, SplitResult, diverged, softmax, split_result
+from imil.training.trainer import PenalisedLoss, Trainer, create_trainer
 
 STATE_VERSION = 1
 
@@ -181,7 +181,7 @@ class TrainingEngine:
 
     def _fit_stretch(self, until_epoch: int, on_epoch: Callable[[EpochResult], None] | None) -> None:
         loss = TargetLoss(weight=self._class_weights())
-        penalised = _PenalisedLoss(loss, self.network, None if self._feedback is None else self._feedback.mode)
+        penalised = PenalisedLoss(loss, self.network, None if self._feedback is None else self._feedback.mode)
         trainer = self._create_trainer(until_epoch, penalised)
         progress = RunningEpoch()
 
@@ -213,35 +213,28 @@ class TrainingEngine:
     def _begin_feedback(self, done: int) -> None:
         """Right after a round the feedback mode may change the network; ``done`` is the number of epochs so far."""
         if done in self.settings.imil_epochs and self._feedback is not None and self._feedback.mode is not None:
-            self._feedback.mode.begin(self.network, self._start_network)
+            self._feedback.mode.begin(self.network, self._start_network, self._train_images())
 
     def _finish_feedback(self) -> None:
         if self._feedback is not None and self._feedback.mode is not None:
-            batches = self._plain_batches(self.train, self.settings.batch_size)
-            self._feedback.mode.finish(self.network, (batch["image"] for batch in batches))
+            self._feedback.mode.finish(self.network, self._train_images())
 
-    def _create_trainer(self, until_epoch: int, loss: "_PenalisedLoss") -> "_Trainer":
-        loader = _EpochLoader(self, self.epoch + 1)
-        trainer = _Trainer(
+    def _train_images(self) -> Iterator[Tensor]:
+        """All training images, un-edited and normalised, batch by batch."""
+        for batch in self._plain_batches(self.train, self.settings.batch_size):
+            yield batch["image"]
+
+    def _create_trainer(self, until_epoch: int, loss: PenalisedLoss) -> Trainer:
+        return create_trainer(
+            loss,
+            self.optimizer,
+            self._epoch_batches,
+            done=self.epoch,
+            until_epoch=until_epoch,
             device=self.device,
-            max_epochs=until_epoch,
-            train_data_loader=loader,
-            network=self.network,
-            optimizer=self.optimizer,
-            loss_function=loss,
-            prepare_batch=_images_and_targets,
-            amp=self._scaler is not None,
-            accumulation_steps=self.settings.accumulate,
-            decollate=False,
-            optim_set_to_none=True,
+            scaler=self._scaler,
+            accumulate=self.settings.accumulate,
         )
-        loader.trainer = loss.trainer = trainer
-        trainer.scaler = self._scaler
-        trainer.state.epoch = self.epoch
-        trainer.state.iteration = self.epoch * len(loader)
-        # Whatever goes wrong is raised to the caller; ignite would also print it.
-        trainer.logger.setLevel(logging.CRITICAL)
-        return trainer
 
     def _class_weights(self) -> Tensor | None:
         """Inverse to each class's share of the cases trained on; a class without a case has weight 0.
@@ -374,56 +367,6 @@ class TrainingEngine:
             self.notes.append(f"The setting amp is ignored on {self.device.type}: mixed precision needs a GPU.")
             return None
         return torch.amp.GradScaler(self.device.type)
-
-
-class _Trainer(SupervisedTrainer):
-    """MONAI's trainer, less its fresh gradient scaler at each run: ours lives on through pauses."""
-
-    def run(self) -> None:
-        Workflow.run(self)
-
-
-class _PenalisedLoss(nn.Module):
-    """The loss of a batch, with what the feedback mode adds to it."""
-
-    trainer: _Trainer
-
-    def __init__(self, loss: TargetLoss, network: nn.Module, mode: CombinedMode | None) -> None:
-        super().__init__()
-        self._loss, self._mode = loss, mode
-        self._network = [network]  # in a list, or its parameters would be this module's
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        loss: Tensor = self._loss(logits, target)
-        if self._mode is None:
-            return loss
-        penalty = self._mode.penalty(self._network[0], self.trainer.state.batch)
-        return loss if penalty is None else loss + penalty
-
-
-class _EpochLoader:
-    """What ignite iterates: at each pass the batches of the trainer's present epoch.
-
-    Its length is that of the epoch ``first``: all epochs of a stretch have the same.
-    """
-
-    trainer: _Trainer
-
-    def __init__(self, engine: TrainingEngine, first: int) -> None:
-        self._engine = engine
-        self._length = len(engine._epoch_batches(first))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[Batch]:
-        # A generator, so the epoch is read when ignite asks for the first batch, not when it makes the iterator.
-        yield from self._engine._epoch_batches(self.trainer.state.epoch)
-
-
-def _images_and_targets(batch: Batch, device: torch.device, non_blocking: bool, **others: Any) -> tuple[Tensor, Tensor]:
-    """What MONAI's trainer takes from a batch, which is on the device already."""
-    return batch["image"], batch.get("target", batch["label"])
 
 
 def _check_data(data: TrainingData, settings: RunSettings, classes: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from imil.networks import create_network
 from imil.training.engine import TrainingEngine
+from imil.training.modes.renormalising import renormalise
 from imil.training.modes.rewinding import rewind
 from tests.imil.training import marked
 
@@ -57,6 +58,18 @@ def test_a_mode_that_learns_rewinds_once_after_a_round(misled):
     assert after_the_round(misled, rewind=0.8) == pytest.approx(0.2, abs=0.01)
     assert after_the_round(misled, epochs=2, rewind=0.8) == pytest.approx(0.2, abs=0.01)
     assert after_the_round(misled, rewind=0.0) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_rewound_network_has_the_statistics_of_the_images_as_they_are(misled):
+    data, answers, state, insight = misled
+    engine = TrainingEngine(marked.marked_settings(rewind=0.8), marked.CLASSES, data, state=copy.deepcopy(state))
+    expected = copy.deepcopy(engine.network)
+    rewind(expected, engine._start_network(), 0.8)
+    renormalise(expected, [engine.images([number]) for number in range(4)])
+    mode = engine.set_feedback(answers, 1, insight).mode
+    mode.begin(engine.network, engine._start_network, (engine.images([number]) for number in range(4)))
+    for name, buffer in engine.network.named_buffers():
+        torch.testing.assert_close(buffer, dict(expected.named_buffers())[name], msg=name)
 
 
 def test_other_modes_do_not(misled):

@@ -14,6 +14,7 @@ from imil.training.edits import IMAGE_EDITS
 from imil.training.insight import Insight
 from imil.training.modes.base import MODES, FeedbackMode, FeedbackView
 from imil.training.modes.fromedit import mode_of_edit
+from imil.training.modes.renormalising import renormalise
 from imil.training.modes.rewinding import rewind
 
 
@@ -59,15 +60,18 @@ class CombinedMode:
         self._rewind = settings.rewind if any(mode.rewinds for mode in modes) else 0.0
         self._modes = [mode(view, settings, insight) for mode in modes]
 
-    def begin(self, network: nn.Module, start: Callable[[], nn.Module]) -> None:
+    def begin(self, network: nn.Module, start: Callable[[], nn.Module], images: Iterable[Tensor]) -> None:
         """Called once after a round, before the epoch that follows: rewind the network if a mode wants that.
 
         Args:
             network: what is trained; changed in place.
             start: gives the network as it was before the first epoch.
+            images: the un-edited training images, normalised, batch by batch.
         """
         if self._rewind:
             rewind(network, start(), self._rewind)
+            # The old ones fade only after some epochs, and the network is evaluated after each.
+            renormalise(network, images)
 
     def edit(self, draws: Draws, random: np.random.Generator) -> Draws:
         """The draws, edited by each mode in turn."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from imil.errors import BadInput
 from imil.grid import Grid
-from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
 from imil.training.draws import Draws
 from imil.training.insight import Insight
@@ -20,6 +19,7 @@ from imil.training.modes.cutouts import Cutout, cut_out
 from imil.training.modes.decoys import add, make_decoys
 from imil.training.modes.extent import things, whole
 from imil.training.modes.finder import find, refine, surest_parts, train_finder
+from imil.training.modes.renormalising import renormalise
 from imil.training.modes.swapping import (
     MEASURED,
     TRIES,
@@ -110,27 +110,6 @@ class Counterfactual(FeedbackMode):
     def finish(self, network: nn.Module, images: Iterable[Tensor]) -> None:
         """Estimate the statistics of batch normalisation anew, see `renormalise`."""
         renormalise(network, images)
-
-
-def renormalise(network: nn.Module, images: Iterable[Tensor]) -> None:
-    """Set the running statistics of batch normalisation to their mean over batches of images; weights stay.
-
-    In training they come from edited images, but un-edited ones are predicted. Networks without batch normalisation
-    stay as they are.
-    """
-    layers = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not layers:
-        return
-    momenta = [layer.momentum for layer in layers]
-    with torch.no_grad(), evaluation_mode(network):
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-            layer.train()
-        for batch in images:
-            network(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
 
 
 def find_influence(
