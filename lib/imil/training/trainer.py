@@ -1,4 +1,4 @@
-"""MONAI's trainer as the training engine uses it: each epoch has batches of its own, and a mode's penalty is in the loss."""
+"""MONAI's trainer as the engine uses it: each epoch has batches of its own, the loss has a mode's penalty."""
 
 import logging
 from collections.abc import Callable, Iterator
