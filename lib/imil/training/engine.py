@@ -36,6 +36,7 @@ from imil.errors import BadInput, Conflict, ImilError
 from imil.networks import create_network, normalisation
 from imil.networks.modes import evaluation_mode
 from imil.settings import RunSettings
+from imil.training.allocation import keep_freed_memory
 from imil.training.augmentation import create_augmentation
 from imil.training.batches import TORCH_STREAM, Batches, TrainingData, epoch_seed
 from imil.training.checkpoints import weights_sha256
@@ -74,6 +75,7 @@ class TrainingEngine:
         *,
         state: Mapping[str, Any] | None = None,
     ) -> None:
+        keep_freed_memory()
         self.settings = settings
         self.classes = list(classes)
         self.train = train
