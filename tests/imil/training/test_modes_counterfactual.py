@@ -156,6 +156,18 @@ def test_a_thing_in_all_images_is_refused():
         engine.learn(marked.answers(everywhere))
 
 
+def test_a_thing_in_no_other_image_is_refused():
+    data, squares = marked.marked_data()
+    asked = {int(name[4:6]) for name in marked.answers(squares)}
+    pixels = data.pixels.copy()
+    for index, square in enumerate(squares):
+        if index not in asked:
+            pixels[index][square] = np.median(pixels[index])
+    engine = marked.trained_engine(replace(data, pixels=pixels), epochs=1)
+    with pytest.raises(BadInput, match=r"found in none of the other images; mark it in more images, ask for more"):
+        engine.learn(marked.answers(squares))
+
+
 def test_the_finder_needs_maps():
     class Flat(nn.Module):
         def __init__(self):
