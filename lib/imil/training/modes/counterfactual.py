@@ -16,10 +16,11 @@ from imil.training.draws import Draws
 from imil.training.insight import Insight
 from imil.training.modes.base import FeedbackMode, FeedbackView, register_mode
 from imil.training.modes.cutouts import Cutout, cut_out
-from imil.training.modes.decoys import add, make_decoys
+from imil.training.modes.decoys import add, lay, make_decoys
 from imil.training.modes.extent import things, whole
 from imil.training.modes.finder import find, refine, surest_parts, train_finder
 from imil.training.modes.renormalising import renormalise
+from imil.training.modes.seethrough import see_through
 from imil.training.modes.swapping import (
     MEASURED,
     TRIES,
@@ -68,9 +69,14 @@ class Counterfactual(FeedbackMode):
         assert insight is not None  # it learns
         self._finds = insight.finds
         self._found = np.flatnonzero(insight.found & view.kept)
-        self._things = things(view, insight.finds, without_finds(view, insight.finds), settings.seed)
-        self._donors = _Donors(view, insight.finds)
-        self._decoys = make_decoys(view, self._things, settings.seed)
+        without = without_finds(view, insight.finds)
+        self._added = see_through(view, insight.finds, without, settings.seed)
+        if self._added:
+            self._decoys = list(self._added.values())
+        else:
+            self._things = things(view, insight.finds, without, settings.seed)
+            self._donors = _Donors(view, insight.finds)
+            self._decoys = make_decoys(view, self._things, settings.seed)
 
     @classmethod
     def learn(cls, view: FeedbackView, network: nn.Module, settings: RunSettings, seed: int) -> dict[str, Any]:
@@ -97,8 +103,12 @@ class Counterfactual(FeedbackMode):
         }
 
     def edit(self, draws: Draws, random: np.random.Generator) -> Draws:
-        """The batch with what was found swapped out, sham edits, and decoys."""
-        if len(self._found):
+        """The batch with what was found taken off or swapped out, sham edits, and decoys."""
+        if self._added:
+            for place, index in enumerate(draws.index.tolist()):
+                if index in self._added:
+                    lay(draws.images[place, 0], self._added[index], -1.0)
+        elif len(self._found):
             shams = self._found[random.integers(0, len(self._found), len(draws.index))]
             own = self._finds[draws.index].any(axis=(1, 2))
             whose = np.where(own, draws.index, shams)

@@ -5,7 +5,7 @@ another class, that disease would be wrong there. So what its surroundings lead 
 finds that add much more than most, or much less, make no decoys: that's where disease lies behind the thing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -79,14 +79,22 @@ def add(
     for place in np.flatnonzero(numbers[:, 0] < probability).tolist():
         which, where, down, across = numbers[place, 1:].tolist()
         one = bank[int(which * len(bank))]
-        top, left, (height, width) = one.top, one.left, one.added.shape
         if where >= share_in_place:
-            top, left = int(down * side) - height // 2, int(across * side) - width // 2
-        rows = slice(max(0, top), max(0, min(side, top + height)))
-        cols = slice(max(0, left), max(0, min(side, left + width)))
-        part = one.added[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
-        images[place, 0][rows, cols] = (images[place, 0][rows, cols] + part).clamp_(0, 1)
+            height, width = one.added.shape
+            one = replace(one, top=int(down * side) - height // 2, left=int(across * side) - width // 2)
+        lay(images[place, 0], one)
     return images
+
+
+def lay(image: Tensor, decoy: Decoy, amount: float = 1.0) -> None:
+    """Add a decoy to an image (S, S) in [0, 1] where it was found, as far as that lies inside; -1 takes it off."""
+    height, width = decoy.added.shape
+    rows, cols = (
+        slice(min(max(0, start), side), min(max(0, start + length), side))
+        for start, length, side in zip((decoy.top, decoy.left), (height, width), image.shape, strict=True)
+    )
+    part = decoy.added[rows.start - decoy.top : rows.stop - decoy.top, cols.start - decoy.left : cols.stop - decoy.left]
+    image[rows, cols] = (image[rows, cols] + amount * part).clamp_(0, 1)
 
 
 def _expected(images: Tensor, weights: Tensor) -> Tensor:

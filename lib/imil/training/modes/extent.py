@@ -47,7 +47,7 @@ def whole(
     extended = finds.copy()
     side, places = view.image_size, finds.shape[-1]
     for _ in range(EXTENSIONS):
-        for windows, found in _grouped(view, extended.astype(np.uint8), without, seed):
+        for windows, found in windows_of(view, extended.astype(np.uint8), without, seed):
             shape = _extent(windows.fitted().mean(0))
             for number, index in enumerate(found.tolist()):
                 rows, cols = np.nonzero(shape) + np.array(windows.corner(number))[:, None]
@@ -78,7 +78,7 @@ def things(
     found = np.flatnonzero(finds.any(axis=(1, 2)))
     own = np.zeros((len(view), fine, fine), np.uint8)
     own[found] = _resized(finds[found], fine)
-    for windows, group in _grouped(view, finds, without, seed):
+    for windows, group in windows_of(view, finds, without, seed):
         for number, (index, shape) in enumerate(zip(group.tolist(), _shapes(windows.fitted()), strict=True)):
             canvas = np.zeros((view.image_size, view.image_size), np.uint8)
             _lay(canvas, shape, *windows.corner(number))
@@ -103,7 +103,7 @@ def typical(added: Tensor) -> list[int]:
     return sorted(order[: max(ALIKE, round(TYPICAL * len(added)))].tolist())
 
 
-def _grouped(
+def windows_of(
     view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
 ) -> Iterator[tuple["Windows", npt.NDArray[np.int64]]]:
     """Windows around all finds, at most `MOST` at a time, and the images that they belong to."""
@@ -121,7 +121,7 @@ def _shapes(added: Tensor) -> list[npt.NDArray[np.bool_]]:
     # Windows that add much more than most would show what lies behind the thing as well.
     models = weighted[typical(weighted)]
     likeness = _patterns(weighted) @ _patterns(models).T
-    return [_standing_out(models[alike].mean(0)) for alike in likeness.topk(ALIKE, dim=1).indices]
+    return [standing_out(models[alike].mean(0)) for alike in likeness.topk(ALIKE, dim=1).indices]
 
 
 def _patterns(windows: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def _patterns(windows: Tensor) -> Tensor:
     return flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
 
 
-def _standing_out(mean: Tensor) -> npt.NDArray[np.bool_]:
+def standing_out(mean: Tensor) -> npt.NDArray[np.bool_]:
     """The connected pixels of a mean window (w, w) that differ most, bool (w, w)."""
     size = mean.abs().cpu().numpy()
     parts, _ = ndimage.label(size >= PART * size.max(), np.ones((3, 3)))
@@ -179,32 +179,43 @@ class Windows:
         self._shifts = np.zeros((len(found), 2), np.int64)
         backgrounds = _padded(view, random.choice(without, min(BACKGROUNDS, len(without)), replace=False), margin)
         mean = backgrounds.mean(0)
-        wide = []
-        for image, (row, col) in zip(_padded(view, found, margin), self._centres, strict=True):
+        wide, others, means = [], [], []
+        for number, image in enumerate(_padded(view, found, margin)):
+            row, col = self._centres[number]
             part = (slice(row, row + 2 * margin), slice(col, col + 2 * margin))
             wide.append(image[part] - mean[part])
-        self._wide = torch.stack(wide)
+            others.append(backgrounds[number % len(backgrounds)][part] - mean[part])
+            means.append(mean[part])
+        self._wide, self._others, self._means = (torch.stack(each) for each in (wide, others, means))
 
     def fitted(self) -> Tensor:
         """The windows (n, w, w), each moved so that it fits the mean of all best."""
         for _ in range(ROUNDS):
-            mean = self._narrow().mean(0)
+            mean = self._narrow(self._wide).mean(0)
             pattern = (mean - mean.mean()) * fading(len(mean), mean.device)
             fits = functional.conv2d(self._wide[:, None], pattern[None, None])[:, 0]
             best = fits.flatten(1).argmax(1).cpu().numpy()
             self._shifts = np.stack(np.divmod(best, fits.shape[-1]), 1) - self._reach
-        return self._narrow()
+        return self._narrow(self._wide)
+
+    def elsewhere(self) -> Tensor:
+        """As many windows (n, w, w) at the same places of images without a find, also less their mean."""
+        return self._narrow(self._others)
+
+    def means(self) -> Tensor:
+        """The means (n, w, w) that were taken away."""
+        return self._narrow(self._means)
 
     def corner(self, number: int) -> tuple[int, int]:
         """Row and column of a fitted window's first pixel; may lie outside of the image."""
         row, col = np.array(self._centres[number]) + self._shifts[number] - self._half
         return int(row), int(col)
 
-    def _narrow(self) -> Tensor:
+    def _narrow(self, windows: Tensor) -> Tensor:
         width = 2 * self._half
         starts = (self._shifts + self._reach).tolist()
         return torch.stack(
-            [wide[row : row + width, col : col + width] for wide, (row, col) in zip(self._wide, starts, strict=True)]
+            [wide[row : row + width, col : col + width] for wide, (row, col) in zip(windows, starts, strict=True)]
         )
 
 
