@@ -19,8 +19,8 @@ from imil.training.modes.cutouts import Cutout, cut_out
 from imil.training.modes.decoys import add, lay, make_decoys
 from imil.training.modes.extent import things, whole
 from imil.training.modes.finder import find, refine, surest_parts, train_finder
+from imil.training.modes.layers import layers
 from imil.training.modes.renormalising import renormalise
-from imil.training.modes.seethrough import see_through
 from imil.training.modes.swapping import (
     MEASURED,
     TRIES,
@@ -43,6 +43,9 @@ EVERYWHERE = 0.95
 """A find in more than this share of each class's images is nothing that could tell the classes apart."""
 MIN_DONORS = 10
 """With fewer images in which nothing was found, all of them are donors."""
+TAKEN_OFF = "It looks alike in the images: what it adds to each is taken off, and what shows through it stays."
+SWAPPED = "It differs from image to image: its place is swapped for that of another image, with what lies under it."
+"""What a reader is told about how finds leave an image."""
 OTHER_CELLS = 0.2
 """Share of the fed-back images' unmarked cells that are cut out to teach the finder that seams mean nothing."""
 
@@ -52,10 +55,12 @@ class Counterfactual(FeedbackMode):
     """Every image is trained on as it might have been without what misled the model, or with it, whatever its class.
 
     1. A finder learns from the cells that readers called misleading, and finds the like in all training images.
-    2. At each draw, what was found in an image is replaced by the same place of an image in which nothing was found.
-    3. Images without a find lose the place of another image's find, so that the edit itself tells nothing (sham edits).
-    4. With probability ``decoys``, a cut-out of what misled is then pasted into the image, at its own place or
-       anywhere; the label stays.
+    2. At each draw, what was found is taken off the image: what it adds is known from finds that are alike. Where they
+       aren't, the place is replaced by that of an image in which nothing was found.
+    3. In the latter case images without a find lose the place of another image's find, so that the edit itself tells
+       nothing (sham edits).
+    4. With probability ``decoys``, what misled is then added to the image, at its own place or anywhere; the label
+       stays.
     5. After the last epoch, statistics of batch normalisation are estimated anew on the un-edited images.
 
     It's IMIL's own. It needs no registered images, and no reader's word on images that nobody looked at.
@@ -70,9 +75,9 @@ class Counterfactual(FeedbackMode):
         self._finds = insight.finds
         self._found = np.flatnonzero(insight.found & view.kept)
         without = without_finds(view, insight.finds)
-        self._added = see_through(view, insight.finds, without, settings.seed)
-        if self._added:
-            self._decoys = list(self._added.values())
+        self._layers = layers(view, insight.finds, without, settings.seed)
+        if self._layers:
+            self._decoys = list(self._layers.values())
         else:
             self._things = things(view, insight.finds, without, settings.seed)
             self._donors = _Donors(view, insight.finds)
@@ -95,19 +100,21 @@ class Counterfactual(FeedbackMode):
         finds = refine(finder, view, whole(view, finds, without_finds(view, finds), seed), seed)
         finds = _with_readers_word(view, finds)
         _check_finds(view, finds)
+        places = finds.astype(np.uint8)
         return {
-            "finds": finds.astype(np.uint8),
+            "finds": places,
             "scores": sureness.max(axis=(1, 2)),
             "find_influence": find_influence(view, network, finds, seed),
+            "notes": (TAKEN_OFF if layers(view, places, without_finds(view, finds), settings.seed) else SWAPPED,),
             "seconds": time.monotonic() - started,
         }
 
     def edit(self, draws: Draws, random: np.random.Generator) -> Draws:
         """The batch with what was found taken off or swapped out, sham edits, and decoys."""
-        if self._added:
+        if self._layers:
             for place, index in enumerate(draws.index.tolist()):
-                if index in self._added:
-                    lay(draws.images[place, 0], self._added[index], -1.0)
+                if index in self._layers:
+                    lay(draws.images[place, 0], self._layers[index], -1.0)
         elif len(self._found):
             shams = self._found[random.integers(0, len(self._found), len(draws.index))]
             own = self._finds[draws.index].any(axis=(1, 2))

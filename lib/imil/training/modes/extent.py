@@ -77,13 +77,13 @@ def things(
     fine = min(FINEST, view.image_size)
     found = np.flatnonzero(finds.any(axis=(1, 2)))
     own = np.zeros((len(view), fine, fine), np.uint8)
-    own[found] = _resized(finds[found], fine)
+    own[found] = resized(finds[found], fine)
     for windows, group in windows_of(view, finds, without, seed):
         for number, (index, shape) in enumerate(zip(group.tolist(), _shapes(windows.fitted()), strict=True)):
             canvas = np.zeros((view.image_size, view.image_size), np.uint8)
             _lay(canvas, shape, *windows.corner(number))
-            main = _resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
-            seen = _resized(canvas[None], fine)[0] & main
+            main = resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
+            seen = resized(canvas[None], fine)[0] & main
             if seen.any():
                 own[index] = (own[index] & ~main) | seen
     return own
@@ -116,12 +116,20 @@ def windows_of(
 
 def _shapes(added: Tensor) -> list[npt.NDArray[np.bool_]]:
     """The thing's own pixels in each of fitted windows (n, w, w), bool (w, w)."""
-    weights = fading(added.shape[-1], added.device)
-    weighted = added * weights
+    weighted = added * fading(added.shape[-1], added.device)
+    return [standing_out(weighted[alike].mean(0)) for alike in most_alike(weighted)]
+
+
+def most_alike(windows: Tensor) -> Tensor:
+    """For each of fitted windows (n, w, w) that fade out towards their edges, the `ALIKE` others that are most like it,
+    int64 (n, ALIKE).
+    """
     # Windows that add much more than most would show what lies behind the thing as well.
-    models = weighted[typical(weighted)]
-    likeness = _patterns(weighted) @ _patterns(models).T
-    return [standing_out(models[alike].mean(0)) for alike in likeness.topk(ALIKE, dim=1).indices]
+    models = torch.tensor(typical(windows), device=windows.device)
+    patterns = _patterns(windows)
+    likeness = patterns @ patterns[models].T
+    likeness[models, torch.arange(len(models), device=windows.device)] = -2  # itself comes last
+    return models[likeness.topk(ALIKE, dim=1).indices]
 
 
 def _patterns(windows: Tensor) -> Tensor:
@@ -144,7 +152,7 @@ def _lay(canvas: npt.NDArray[np.uint8], shape: npt.NDArray[np.bool_], top: int, 
     canvas[rows, cols] = shape[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
 
 
-def _resized(places: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+def resized(places: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     """Masks (n, h, h) as (n, side, side); a place is set if any part of it was."""
     masks = torch.from_numpy(places)[:, None].to(torch.float32)
     if places.shape[-1] > side:
@@ -179,14 +187,13 @@ class Windows:
         self._shifts = np.zeros((len(found), 2), np.int64)
         backgrounds = _padded(view, random.choice(without, min(BACKGROUNDS, len(without)), replace=False), margin)
         mean = backgrounds.mean(0)
-        wide, others, means = [], [], []
+        wide, others = [], []
         for number, image in enumerate(_padded(view, found, margin)):
             row, col = self._centres[number]
             part = (slice(row, row + 2 * margin), slice(col, col + 2 * margin))
             wide.append(image[part] - mean[part])
             others.append(backgrounds[number % len(backgrounds)][part] - mean[part])
-            means.append(mean[part])
-        self._wide, self._others, self._means = (torch.stack(each) for each in (wide, others, means))
+        self._wide, self._others = torch.stack(wide), torch.stack(others)
 
     def fitted(self) -> Tensor:
         """The windows (n, w, w), each moved so that it fits the mean of all best."""
@@ -201,10 +208,6 @@ class Windows:
     def elsewhere(self) -> Tensor:
         """As many windows (n, w, w) at the same places of images without a find, also less their mean."""
         return self._narrow(self._others)
-
-    def means(self) -> Tensor:
-        """The means (n, w, w) that were taken away."""
-        return self._narrow(self._means)
 
     def corner(self, number: int) -> tuple[int, int]:
         """Row and column of a fitted window's first pixel; may lie outside of the image."""

@@ -1,0 +1,94 @@
+"""Layers: what a found thing adds to an image, to be taken off it.
+
+A swap takes the tissue under a thing away, and disease with it. Where that's always the same tissue, as with a patch at
+one place of the lung, much is lost. So what the thing adds is estimated, and taken off: the difference between windows
+around finds that are alike, and windows at the same places of images without a find. It's the difference of medians, so
+that disease, which is elsewhere in most images, is no part of it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from imil.training.modes.base import FeedbackView
+from imil.training.modes.decoys import Decoy
+from imil.training.modes.extent import Windows, fading, largest_part, most_alike, resized, standing_out, windows_of
+from imil.training.modes.swapping import widened
+
+MOST_LEFT = 3.0
+"""Mean square of what is left in a find's place without its layer, relative to other images at the same place. Where
+it's more, finds are too different from each other, and much of each would stay."""
+ALONE = 0.9
+"""Share of what was found that must lie in each image's largest part; the others would not be taken off."""
+RIM = 2 / 64
+"""How far the thing is widened on all sides, as a share of the image's side."""
+
+
+def layers(
+    view: FeedbackView, finds: npt.NDArray[np.uint8], without: npt.NDArray[np.int64], seed: int
+) -> dict[int, Decoy]:
+    """What the thing adds to each image in which it was found, and where.
+
+    Args:
+        view: the training data.
+        finds: uint8 (N, F, F), where something was found.
+        without: images in which nothing was found.
+        seed: which images are looked at beside the finds.
+
+    Returns:
+        By the image's position. Empty if that can't be told: there are too few finds (see
+        `imil.training.modes.extent.FEWEST`), they have too little in common, or many images have several.
+    """
+    found = np.flatnonzero(finds.any(axis=(1, 2)) & view.kept)
+    if not len(found) or sum(largest_part(finds[index]).sum() for index in found.tolist()) < ALONE * finds[found].sum():
+        return {}
+    all_added: dict[int, Decoy] = {}
+    for windows, group in windows_of(view, finds, without, seed):
+        over, elsewhere = windows.fitted(), windows.elsewhere()
+        added = _added(over, elsewhere, round(RIM * view.image_size))
+        places = _windows_on(finds[group], windows, view.image_size, over)
+        if _square_in(over - added, places) > MOST_LEFT * _square_in(elsewhere, places):
+            return {}
+        all_added |= {
+            index: Decoy(layer, *windows.corner(number))
+            for number, (index, layer) in enumerate(zip(group.tolist(), added, strict=True))
+        }
+    return all_added
+
+
+def _added(over: Tensor, elsewhere: Tensor, rim: int) -> Tensor:
+    """What the thing adds to each of the windows (n, w, w) on finds, given windows at the same places elsewhere."""
+    fade = fading(over.shape[-1], over.device)
+    usual = elsewhere.median(0).values
+    added = []
+    for alike in most_alike(over * fade):
+        difference = over[alike].median(0).values - usual
+        own = torch.from_numpy(standing_out(difference * fade)).to(over)
+        added.append(difference * _softened(own, rim))
+    return torch.stack(added)
+
+
+def _softened(own: Tensor, rim: int) -> Tensor:
+    """Weights (w, w) in [0, 1] of a thing's own pixels, widened and softened."""
+    return functional.avg_pool2d(widened(own[None, None], rim), 3, 1, 1)[0, 0]
+
+
+def _square_in(windows: Tensor, places: Tensor) -> float:
+    """Mean square of windows (n, w, w) where ``places``, (n, w, w) of 0 and 1, is 1: the median over the windows."""
+    squares = (windows.square() * places).sum((1, 2)) / places.sum((1, 2)).clamp(min=1)
+    return float(squares.median())
+
+
+def _windows_on(finds: npt.NDArray[np.uint8], windows: Windows, side: int, like: Tensor) -> Tensor:
+    """Finds (n, F, F) in images of ``side`` pixels as the windows show them, of 0 and 1, as ``like`` (n, w, w)."""
+    width = like.shape[-1]
+    # A window may lie outside of the image, but never by more than its own width.
+    masks = functional.pad(torch.from_numpy(resized(finds, side)).to(like), (width,) * 4)
+    corners = (windows.corner(number) for number in range(len(finds)))
+    parts = [
+        mask[row + width : row + 2 * width, col + width : col + 2 * width]
+        for mask, (row, col) in zip(masks, corners, strict=True)
+    ]
+    return torch.stack(parts)
