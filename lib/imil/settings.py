@@ -75,7 +75,7 @@ class RunSettings(BaseModel):
             description="What readers' cells do to training: all else black (blackout, the paper) or random "
             "(randomise); chosen cells put into other images (cutmix, mixup); the model penalised for looking "
             "elsewhere (rrr, cam_align); what nobody chose swapped between all images (propagate); what misled it "
-            "found in all images, swapped out and pasted as a decoy (counterfactual); several joined by +; or, as "
+            "found in all images, taken off and added as a decoy (counterfactual); several joined by +; or, as "
             "controls, a random square black (cutout), or nothing (unedited).",
             json_schema_extra={"enum": list(FEEDBACK)},
         ),

@@ -89,7 +89,7 @@ _MODES: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "counterfactual": (
         "Counterfactual",
-        "What misled is found in all training images, swapped out, and pasted as a decoy.",
+        "What misled is found in all training images, taken off or swapped out, and added to any as a decoy.",
         {"feedback": "counterfactual"},
     ),
     "counterfactual+propagate": (

@@ -26,7 +26,7 @@ FEEDBACK = {
     "cam_align": "heat outside of the cells of fed-back images is penalised",
     "propagate": "cells that hardly any reader chose are swapped between all training images",
     "counterfactual": (
-        "what readers called misleading is found in all training images, swapped out, and pasted as a decoy into any"
+        "what readers called misleading is found in all training images, taken off, and added as a decoy to any"
     ),
     "cutout": "a random square of a fed-back image is black, another at each draw",
     "unedited": "nothing is changed",

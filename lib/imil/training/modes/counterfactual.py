@@ -1,4 +1,4 @@
-"""`counterfactual`: what misled the model is found in all images, swapped out, and pasted as a decoy into any."""
+"""`counterfactual`: what misled the model is found in all images, taken off, and added as a decoy to any."""
 
 import time
 from collections.abc import Iterable
