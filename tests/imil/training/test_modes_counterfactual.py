@@ -1,4 +1,4 @@
-"""What misled is found, swapped out, and pasted as a decoy."""
+"""What misled is found, taken off or swapped out, and added as a decoy."""
 
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from imil.training.batches import Batches
 from imil.training.engine import TrainingEngine
 from imil.training.feedback import AppliedFeedback
 from imil.training.insight import Insight
+from imil.training.modes.counterfactual import TAKEN_OFF
 from imil.training.modes.cutouts import cut_out, paste
 from imil.training.modes.finder import Finder
 from imil.training.modes.renormalising import renormalise
@@ -65,15 +66,32 @@ def edited(data, squares, insight, **overrides):
     return batch["image"][:, 0].numpy()
 
 
-def test_without_decoys_the_squares_are_gone_and_every_image_is_edited(learnt):
+def test_without_decoys_the_squares_are_taken_off_and_other_images_stay(learnt):
     data, squares, _, insight = learnt
     plain = data.pixels / np.float32(255)
     images = edited(data, squares, insight, decoys=0.0)
-    found = insight.found & squares.any((1, 2))
-    shares = [(images[index][squares[index]] > 0.9).mean() for index in np.flatnonzero(found)]
-    assert np.mean(shares) < 0.1
-    changed = (np.abs(images - plain) > 1e-6).any((1, 2))
-    assert changed[~insight.found].mean() > 0.9  # sham edits
+    assert gone(images, squares, insight.found)
+    assert not changed(images, plain)[~insight.found].any()
+    assert insight.notes == (TAKEN_OFF,)
+
+
+def test_few_finds_are_swapped_and_every_image_is_edited(learnt):
+    data, squares, _, insight = learnt
+    finds = insight.finds.copy()
+    finds[np.flatnonzero(insight.found)[10:]] = 0
+    few = replace(insight, finds=finds)
+    images = edited(data, squares, few, decoys=0.0)
+    assert gone(images, squares, few.found)
+    assert changed(images, data.pixels / np.float32(255))[~few.found].mean() > 0.9  # sham edits
+
+
+def gone(images, squares, found):
+    with_square = np.flatnonzero(found & squares.any((1, 2)))
+    return np.mean([(images[index][squares[index]] > 0.9).mean() for index in with_square]) < 0.1
+
+
+def changed(images, plain):
+    return (np.abs(images - plain) > 1e-6).any((1, 2))
 
 
 def test_decoys_go_into_images_of_either_class(learnt):

@@ -84,11 +84,10 @@ def _square_in(windows: Tensor, places: Tensor) -> float:
 def _windows_on(finds: npt.NDArray[np.uint8], windows: Windows, side: int, like: Tensor) -> Tensor:
     """Finds (n, F, F) in images of ``side`` pixels as the windows show them, of 0 and 1, as ``like`` (n, w, w)."""
     width = like.shape[-1]
-    # A window may lie outside of the image, but never by more than its own width.
-    masks = functional.pad(torch.from_numpy(resized(finds, side)).to(like), (width,) * 4)
-    corners = (windows.corner(number) for number in range(len(finds)))
-    parts = [
-        mask[row + width : row + 2 * width, col + width : col + 2 * width]
-        for mask, (row, col) in zip(masks, corners, strict=True)
-    ]
+    parts = []
+    for number, find in enumerate(finds):
+        # A window may lie outside of the image, but never by more than its own width.
+        mask = functional.pad(torch.from_numpy(resized(find[None], side)[0]).to(like), (width,) * 4)
+        row, col = windows.corner(number)
+        parts.append(mask[row + width : row + 2 * width, col + width : col + 2 * width])
     return torch.stack(parts)
