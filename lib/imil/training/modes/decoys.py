@@ -56,7 +56,7 @@ def make_decoys(view: FeedbackView, things: npt.NDArray[np.uint8], seed: int) ->
     weights = functional.avg_pool2d(widened(as_pixels(view, parts), round(GROWN * view.image_size)), 3, 1, 1)
     images = view.images(found)
     added = (images - _expected(images, weights)) * weights
-    return [_cropped(added[one, 0], weights[one, 0]) for one in typical(added[:, 0])]
+    return [cropped(added[one, 0], weights[one, 0]) for one in typical(added[:, 0])]
 
 
 def add(
@@ -116,7 +116,14 @@ def _along_both(values: Tensor, line: Tensor) -> Tensor:
     return functional.conv2d(down, line.view(1, 1, 1, -1), padding=(0, half))
 
 
-def _cropped(added: Tensor, weights: Tensor) -> Decoy:
+def cropped(added: Tensor, weights: Tensor, corner: tuple[int, int] = (0, 0)) -> Decoy:
+    """A decoy of what is added to an image or a part of it, (h, w), without the rows and columns of no weight.
+
+    Args:
+        added: of the part.
+        weights: of the part; 0 where nothing is added.
+        corner: row and column of the part's first pixel in the image.
+    """
     rows, cols = (torch.nonzero(weights.any(axis)).flatten() for axis in (1, 0))
     part = added[int(rows[0]) : int(rows[-1]) + 1, int(cols[0]) : int(cols[-1]) + 1]
-    return Decoy(part.clone(), int(rows[0]), int(cols[0]))
+    return Decoy(part.clone(), corner[0] + int(rows[0]), corner[1] + int(cols[0]))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from imil.training.modes.base import FeedbackView
-from imil.training.modes.decoys import Decoy
+from imil.training.modes.decoys import Decoy, cropped
 from imil.training.modes.extent import Windows, fading, largest_part, most_alike, resized, standing_out, windows_of
 from imil.training.modes.swapping import widened
 
@@ -47,27 +47,28 @@ def layers(
     all_added: dict[int, Decoy] = {}
     for windows, group in windows_of(view, finds, without, seed):
         over, elsewhere = windows.fitted(), windows.elsewhere()
-        added = _added(over, elsewhere, round(RIM * view.image_size))
+        added, weights = _added(over, elsewhere, round(RIM * view.image_size))
         places = _windows_on(finds[group], windows, view.image_size, over)
         if _square_in(over - added, places) > MOST_LEFT * _square_in(elsewhere, places):
             return {}
-        all_added |= {
-            index: Decoy(layer, *windows.corner(number))
-            for number, (index, layer) in enumerate(zip(group.tolist(), added, strict=True))
-        }
+        for number, index in enumerate(group.tolist()):
+            all_added[index] = cropped(added[number], weights[number], windows.corner(number))
     return all_added
 
 
-def _added(over: Tensor, elsewhere: Tensor, rim: int) -> Tensor:
-    """What the thing adds to each of the windows (n, w, w) on finds, given windows at the same places elsewhere."""
+def _added(over: Tensor, elsewhere: Tensor, rim: int) -> tuple[Tensor, Tensor]:
+    """What the thing adds to each of the windows (n, w, w) on finds, given windows at the same places elsewhere; and
+    the weights in [0, 1] that it was multiplied by, so that it fades out.
+    """
     fade = fading(over.shape[-1], over.device)
     usual = elsewhere.median(0).values
-    added = []
+    added, weights = [], []
     for alike in most_alike(over * fade):
         difference = over[alike].median(0).values - usual
         own = torch.from_numpy(standing_out(difference * fade)).to(over)
-        added.append(difference * _softened(own, rim))
-    return torch.stack(added)
+        weights.append(_softened(own, rim))
+        added.append(difference * weights[-1])
+    return torch.stack(added), torch.stack(weights)
 
 
 def _softened(own: Tensor, rim: int) -> Tensor:
