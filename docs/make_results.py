@@ -17,6 +17,10 @@ from imil.report.html import number
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PICTURES = ("forest", "controls", "examples")
+OVERVIEW = (
+    "The share of the gap between baseline and clean model that each arm closes, mean over seeds; where there is no\n"
+    "shortcut, the change of accuracy. A dash: not measured, or undefined."
+)
 MADE = "<!-- Made by docs/make_results.py from refocus.json. -->"
 
 
@@ -57,6 +61,7 @@ def page(facts: dict[str, Any], pictures: Sequence[str]) -> str:
     ]
     if "forest" in pictures:
         parts.append("![Gap closed by each arm, by setting and strength](refocus-forest.svg)")
+    parts += ["## At a glance", OVERVIEW, _overview(facts)]
     parts += ["## What it shows", "\n".join(f"- {sentence}" for sentence in facts["sentences"])]
     parts += [part for world in facts["settings"] for part in _world(facts, world)]
     if "controls" in pictures:
@@ -68,6 +73,27 @@ def page(facts: dict[str, Any], pictures: Sequence[str]) -> str:
         ]
     parts += ["## Versions", _versions(facts)]
     return "\n\n".join(parts) + "\n"
+
+
+def _overview(facts: dict[str, Any]) -> str:
+    """A table of all arms but the references: a row for each, a column for each setting with a strength."""
+    worlds = [(world["setting"], world["shortcut"]) for world in facts["settings"]]
+    values = {(row["arm"], row["setting"], row["shortcut"]): row for row in facts["rows"]}
+    names = [world_name(world).replace(", shortcut", "") for world in facts["settings"]]
+    lines = [f"| arm | {' | '.join(names)} |", f"|---{'|---' * len(worlds)}|"]
+    for arm in facts["arms"]:
+        if arm["group"] != "reference":
+            cells = [_glance(values.get((arm["name"], *world))) for world in worlds]
+            lines.append(f"| `{arm['name']}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _glance(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return number(None)
+    if row["shortcut"] is None:
+        return number(row["change"], 3, sign=True)
+    return number(row["gap_closed"], 2)
 
 
 def _world(facts: dict[str, Any], world: dict[str, Any]) -> list[str]:

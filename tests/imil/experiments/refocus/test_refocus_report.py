@@ -51,6 +51,10 @@ def test_the_documentation_s_page_is_made_from_the_folder(written, tmp_path, cap
     assert make_page([str(written), "--out", str(tmp_path / "results")]) == 0
     text = (tmp_path / "results" / "refocus.md").read_text("utf-8")
     assert "| `counterfactual` | 0.860 |" in text
+    assert (
+        "| arm | corner 0.95 | none |\n|---|---|---|\n| `blackout` | – | – |\n| `counterfactual` | 0.89 | +0.000 |"
+        in text
+    )
     assert (tmp_path / "results" / "refocus-forest.svg").is_file()
     assert make_page([str(tmp_path), "--out", str(tmp_path / "other")]) == 1
     assert "has no refocus.json" in capsys.readouterr().err
