@@ -22,6 +22,7 @@ from tests.imil.experiments.refocus.refocus_helpers import carried_out, tiny_pla
 def _a_finder_of_a_few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finder, "STEPS", 5)
+        patch.setattr(finder, "REFINING_STEPS", 5)
         yield
 
 

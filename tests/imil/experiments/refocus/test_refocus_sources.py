@@ -94,6 +94,7 @@ def test_what_cannot_be_used_is_refused(folder, tmp_path):
 
 def test_a_benchmark_on_own_images_is_carried_out(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(finder, "STEPS", 5)
+    monkeypatch.setattr(finder, "REFINING_STEPS", 5)
     plan = plan_of(
         settings=["corner"],
         arms=["counterfactual", "lung_mask"],
