@@ -77,13 +77,13 @@ def things(
     fine = min(FINEST, view.image_size)
     found = np.flatnonzero(finds.any(axis=(1, 2)))
     own = np.zeros((len(view), fine, fine), np.uint8)
-    own[found] = resized(finds[found], fine)
+    own[found] = _resized(finds[found], fine)
     for windows, group in windows_of(view, finds, without, seed):
         for number, (index, shape) in enumerate(zip(group.tolist(), _shapes(windows.fitted()), strict=True)):
             canvas = np.zeros((view.image_size, view.image_size), np.uint8)
             _lay(canvas, shape, *windows.corner(number))
-            main = resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
-            seen = resized(canvas[None], fine)[0] & main
+            main = _resized(largest_part(finds[index])[None].astype(np.uint8), fine)[0]
+            seen = _resized(canvas[None], fine)[0] & main
             if seen.any():
                 own[index] = (own[index] & ~main) | seen
     return own
@@ -152,7 +152,7 @@ def _lay(canvas: npt.NDArray[np.uint8], shape: npt.NDArray[np.bool_], top: int, 
     canvas[rows, cols] = shape[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left]
 
 
-def resized(places: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+def _resized(places: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     """Masks (n, h, h) as (n, side, side); a place is set if any part of it was."""
     masks = torch.from_numpy(places)[:, None].to(torch.float32)
     if places.shape[-1] > side:

@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from imil.training.modes.base import FeedbackView
 from imil.training.modes.decoys import Decoy, cropped
-from imil.training.modes.extent import Windows, fading, largest_part, most_alike, resized, standing_out, windows_of
-from imil.training.modes.swapping import widened
+from imil.training.modes.extent import fading, largest_part, most_alike, standing_out, windows_of
+from imil.training.modes.swapping import rim_pixels, widened
 
 MOST_LEFT = 3.0
-"""Mean square of what is left in a find's place without its layer, relative to other images at the same place. Where
-it's more, finds are too different from each other, and much of each would stay."""
+"""Fine detail that is left where the thing was, relative to other images at the same place. Where it's more, finds are
+too different from each other: what is left of each would be an imprint that goes with the class as the thing did."""
 ALONE = 0.9
 """Share of what was found that must lie in each image's largest part; the others would not be taken off."""
 RIM = 2 / 64
@@ -48,8 +48,8 @@ def layers(
     for windows, group in windows_of(view, finds, without, seed):
         over, elsewhere = windows.fitted(), windows.elsewhere()
         added, weights = _added(over, elsewhere, round(RIM * view.image_size))
-        places = _windows_on(finds[group], windows, view.image_size, over)
-        if _square_in(over - added, places) > MOST_LEFT * _square_in(elsewhere, places):
+        inside, width = (weights > 0.5).to(over), rim_pixels(view.image_size)
+        if _detail(over - added, inside, width) > MOST_LEFT * _detail(elsewhere, inside, width):
             return {}
         for number, index in enumerate(group.tolist()):
             all_added[index] = cropped(added[number], weights[number], windows.corner(number))
@@ -76,19 +76,10 @@ def _softened(own: Tensor, rim: int) -> Tensor:
     return functional.avg_pool2d(widened(own[None, None], rim), 3, 1, 1)[0, 0]
 
 
-def _square_in(windows: Tensor, places: Tensor) -> float:
-    """Mean square of windows (n, w, w) where ``places``, (n, w, w) of 0 and 1, is 1: the median over the windows."""
-    squares = (windows.square() * places).sum((1, 2)) / places.sum((1, 2)).clamp(min=1)
+def _detail(windows: Tensor, inside: Tensor, width: int) -> float:
+    """Fine detail of windows (n, w, w) where ``inside``, (n, w, w) of 0 and 1, is 1: mean square of what a mean over
+    ``width`` x ``width`` pixels doesn't keep; the median over the windows.
+    """
+    coarse = functional.avg_pool2d(windows[:, None], width, 1, width // 2, count_include_pad=False)[:, 0]
+    squares = ((windows - coarse).square() * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
     return float(squares.median())
-
-
-def _windows_on(finds: npt.NDArray[np.uint8], windows: Windows, side: int, like: Tensor) -> Tensor:
-    """Finds (n, F, F) in images of ``side`` pixels as the windows show them, of 0 and 1, as ``like`` (n, w, w)."""
-    width = like.shape[-1]
-    parts = []
-    for number, find in enumerate(finds):
-        # A window may lie outside of the image, but never by more than its own width.
-        mask = functional.pad(torch.from_numpy(resized(find[None], side)[0]).to(like), (width,) * 4)
-        row, col = windows.corner(number)
-        parts.append(mask[row + width : row + 2 * width, col + width : col + 2 * width])
-    return torch.stack(parts)
