@@ -66,7 +66,8 @@ def test_the_study_is_fresh_each_time_and_takes_only_images_from_the_sample(tmp_
         study.store.close()
 
 
-@pytest.mark.parametrize("kind", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_demo_leaves_no_server_behind(tmp_path, kind):
     process = start(tmp_path / "out")
     wait_for(lambda: "monailabel_app" in "".join(processes_on(tmp_path / "out" / "study")))

@@ -306,7 +306,8 @@ def _kill(pid):
         return
 
 
-def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(tiny_images, tmp_path):
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_the_round_completes_with_the_same_weights(tiny_images, tmp_path, kills):
     reference_folder = tmp_path / "reference"
     shutil.copytree(tiny_images, reference_folder)
     create_study(tiny_images, "csv").store.close()
@@ -322,8 +323,8 @@ def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(t
         assert reference.state is RunState.COMPLETED
 
         moments, acknowledged, killed = random.Random(0), tmp_path / "killed.txt", 0
-        for _ in range(60):
-            if killed == 20:
+        for _ in range(3 * kills):
+            if killed == kills:
                 break
             status, _ = worker.step(tiny_images, acknowledged, kill_after=moments.uniform(0.0, spent / 4))
             assert status in (0, signal.SIGKILL)
@@ -334,7 +335,7 @@ def test_killed_at_20_random_moments_the_round_completes_with_the_same_weights(t
                 shutil.rmtree(tiny_images / ".imil")
                 acknowledged.unlink()
                 create_study(tiny_images, "csv").store.close()
-        assert killed == 20
+        assert killed == kills
         store = Study.open(tiny_images).store
         for _ in range(5):
             run = store.latest_run()

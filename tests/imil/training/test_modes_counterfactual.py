@@ -14,12 +14,20 @@ from imil.training.batches import Batches
 from imil.training.engine import TrainingEngine
 from imil.training.feedback import AppliedFeedback
 from imil.training.insight import Insight
+from imil.training.modes import finder
 from imil.training.modes.counterfactual import TAKEN_OFF
 from imil.training.modes.cutouts import cut_out, paste
 from imil.training.modes.finder import Finder
 from imil.training.modes.renormalising import renormalise
 from imil.training.modes.swapping import least_overlapping, margins, rim_pixels, with_soft_rim
 from tests.imil.training import marked
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_finder_of_fewer_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder, "REFINING_STEPS", 40)
+        yield
 
 
 @pytest.fixture(scope="module")
