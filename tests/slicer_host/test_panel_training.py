@@ -101,6 +101,7 @@ def test_from_no_run_to_the_table_before_and_after(desk: Desk, training_server: 
     }
     last = review.info.history[-1]
     assert table.GetValueByName(1, "ECE, test").ToDouble() == pytest.approx(last["test"]["ece"])
+    assert nodes("vtkMRMLPlotChartNode")[-1].GetYAxisRange()[0] == 0
     assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
     host.click(ui.plot_button)
     assert nodes("vtkMRMLPlotSeriesNode") == []

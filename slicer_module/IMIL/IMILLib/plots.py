@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from .training import metric_name, split_name
 
 PLOTTED = ("loss", "accuracy", "auroc", "ece")
 SPLITS = ("train", "val", "test")
+SHOWN_WHOLE = 0.95
+"""Share of the losses that the plot is high enough for: single jumps, as after a round, would press all else flat."""
 _NOT_A_NUMBER = float("nan")
 
 
@@ -101,6 +104,9 @@ class TrainingPlot:
             return
         self._drawn = drawn
         self._table.SetAndObserveTable(_table({_("Epoch"): epochs, **values}))
+        self._chart.SetYAxisRangeAuto(False)
+        losses = [value for split, name in columns if name == "loss" for value in values[_column(split, name)]]
+        self._chart.SetYAxisRange(0.0, _top(losses))
         for split, name in columns:
             if _column(split, name) not in self._series:
                 self._series[_column(split, name)] = self._make_series(split, name)
@@ -141,6 +147,13 @@ def _column(split: str, name: str) -> str:
 def _values(history: Sequence[dict[str, Any]], split: str, name: str) -> list[float]:
     found = [(entry.get(split) or {}).get(name) for entry in history]
     return [_NOT_A_NUMBER if value is None else float(value) for value in found]
+
+
+def _top(losses: Sequence[float]) -> float:
+    """Upper end of the vertical axis: above 1, which nothing but a loss exceeds, and most losses, see `SHOWN_WHOLE`."""
+    known = sorted(loss for loss in losses if math.isfinite(loss))
+    usual = known[int(SHOWN_WHOLE * (len(known) - 1))] if known else 0.0
+    return 1.05 * max(1.0, usual)
 
 
 def _table(columns: dict[str, list[float]]) -> Any:
