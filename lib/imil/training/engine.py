@@ -43,7 +43,7 @@ from imil.training.checkpoints import weights_sha256
 from imil.training.feedback import AppliedFeedback
 from imil.training.insight import Insight
 from imil.training.mixing import MIXINGS, TargetLoss
-from imil.training.modes import mode_classes
+from imil.training.modes import CombinedMode, mode_classes
 from imil.training.optimisation import choose_device, create_optimizer, learning_rate_factor
 from imil.training.results import EpochResult, RunningEpoch, SplitResult, diverged, softmax, split_result
 from imil.training.trainer import PenalisedLoss, Trainer, create_trainer
@@ -183,7 +183,7 @@ class TrainingEngine:
 
     def _fit_stretch(self, until_epoch: int, on_epoch: Callable[[EpochResult], None] | None) -> None:
         loss = TargetLoss(weight=self._class_weights())
-        penalised = PenalisedLoss(loss, self.network, None if self._feedback is None else self._feedback.mode)
+        penalised = PenalisedLoss(loss, self.network, self._mode)
         trainer = self._create_trainer(until_epoch, penalised)
         progress = RunningEpoch()
 
@@ -212,14 +212,18 @@ class TrainingEngine:
 
         trainer.run()
 
+    @property
+    def _mode(self) -> CombinedMode | None:
+        return None if self._feedback is None else self._feedback.mode
+
     def _begin_feedback(self, done: int) -> None:
         """Right after a round the feedback mode may change the network; ``done`` is the number of epochs so far."""
-        if done in self.settings.imil_epochs and self._feedback is not None and self._feedback.mode is not None:
-            self._feedback.mode.begin(self.network, self._start_network, self._train_images())
+        if done in self.settings.imil_epochs and self._mode is not None:
+            self._mode.begin(self.network, self._start_network, self._train_images())
 
     def _finish_feedback(self) -> None:
-        if self._feedback is not None and self._feedback.mode is not None:
-            self._feedback.mode.finish(self.network, self._train_images())
+        if self._mode is not None:
+            self._mode.finish(self.network, self._train_images())
 
     def _train_images(self) -> Iterator[Tensor]:
         """All training images, un-edited and normalised, batch by batch."""

@@ -22,6 +22,7 @@ from imil.training.modes.finder import find, refine, surest_parts, train_finder
 from imil.training.modes.layers import layers
 from imil.training.modes.renormalising import renormalise
 from imil.training.modes.swapping import (
+    MARGIN,
     MEASURED,
     TRIES,
     as_pixels,
@@ -35,8 +36,6 @@ from imil.training.requirements import without_misleading
 
 THRESHOLD = 0.5
 """How sure the finder must be of a place."""
-MARGIN = 2 / 64
-"""How far what was found is widened on all sides, as a share of the image's side."""
 IN_PLACE = 0.5
 """How often a decoy is pasted where it was cut out, rather than anywhere."""
 EVERYWHERE = 0.95
@@ -44,7 +43,9 @@ EVERYWHERE = 0.95
 MIN_DONORS = 10
 """With fewer images in which nothing was found, all of them are donors."""
 TAKEN_OFF = "It looks alike in the images: what it adds to each is taken off, and what shows through it stays."
-SWAPPED = "It differs from image to image: its place is swapped for that of another image, with what lies under it."
+SWAPPED = (
+    "It can't be taken off without a trace: its place is swapped for that of another image, with what is under it."
+)
 """What a reader is told about how finds leave an image."""
 OTHER_CELLS = 0.2
 """Share of the fed-back images' unmarked cells that are cut out to teach the finder that seams mean nothing."""

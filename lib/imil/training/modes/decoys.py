@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from imil.training.modes.base import FeedbackView
 from imil.training.modes.extent import largest_part, typical
-from imil.training.modes.swapping import as_pixels, widened
+from imil.training.modes.swapping import as_pixels, softened
 
 REACH = 2 / 64
 """Standard deviation of the weights of a thing's surroundings, as a share of the image's side."""
@@ -53,7 +53,7 @@ def make_decoys(view: FeedbackView, things: npt.NDArray[np.uint8], seed: int) ->
     if not len(found):
         return []
     parts = np.stack([largest_part(things[index]) for index in found.tolist()]).astype(np.uint8)
-    weights = functional.avg_pool2d(widened(as_pixels(view, parts), round(GROWN * view.image_size)), 3, 1, 1)
+    weights = softened(as_pixels(view, parts), round(GROWN * view.image_size))
     images = view.images(found)
     added = (images - _expected(images, weights)) * weights
     return [cropped(added[one, 0], weights[one, 0]) for one in typical(added[:, 0])]

@@ -1,6 +1,7 @@
 """How far a found thing reaches, and which pixels are its own: told by what finds have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ EXTENT = 0.3
 EXTENSIONS = 2
 """How often finds are extended; the second time from the middle of what the first has made of them."""
 ALIKE = 16
-"""Finds whose mean says which pixels are a thing's own."""
+"""Finds like one that say what its thing looks like."""
 PART = 0.2
 """Share of the largest mean difference from images without a find that a thing's own pixel has at least."""
 TYPICAL = 0.6
@@ -187,13 +188,8 @@ class Windows:
         self._shifts = np.zeros((len(found), 2), np.int64)
         backgrounds = _padded(view, random.choice(without, min(BACKGROUNDS, len(without)), replace=False), margin)
         mean = backgrounds.mean(0)
-        wide, others = [], []
-        for number, image in enumerate(_padded(view, found, margin)):
-            row, col = self._centres[number]
-            part = (slice(row, row + 2 * margin), slice(col, col + 2 * margin))
-            wide.append(image[part] - mean[part])
-            others.append(backgrounds[number % len(backgrounds)][part] - mean[part])
-        self._wide, self._others = torch.stack(wide), torch.stack(others)
+        self._backgrounds = backgrounds - mean
+        self._wide = self._around(image - mean for image in _padded(view, found, margin))
 
     def fitted(self) -> Tensor:
         """The windows (n, w, w), each moved so that it fits the mean of all best."""
@@ -207,12 +203,22 @@ class Windows:
 
     def elsewhere(self) -> Tensor:
         """As many windows (n, w, w) at the same places of images without a find, also less their mean."""
-        return self._narrow(self._others)
+        return self._narrow(self._around(cycle(self._backgrounds)))
 
     def corner(self, number: int) -> tuple[int, int]:
         """Row and column of a fitted window's first pixel; may lie outside of the image."""
         row, col = np.array(self._centres[number]) + self._shifts[number] - self._half
         return int(row), int(col)
+
+    def _around(self, images: Iterable[Tensor]) -> Tensor:
+        """The places in which windows may be moved, one in each of the padded images (h, w)."""
+        width = 2 * (self._half + self._reach)
+        return torch.stack(
+            [
+                image[row : row + width, col : col + width]
+                for image, (row, col) in zip(images, self._centres, strict=False)
+            ]
+        )
 
     def _narrow(self, windows: Tensor) -> Tensor:
         width = 2 * self._half

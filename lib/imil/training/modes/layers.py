@@ -15,15 +15,13 @@ from torch.nn import functional
 from imil.training.modes.base import FeedbackView
 from imil.training.modes.decoys import Decoy, cropped
 from imil.training.modes.extent import fading, largest_part, most_alike, standing_out, windows_of
-from imil.training.modes.swapping import rim_pixels, widened
+from imil.training.modes.swapping import MARGIN, rim_pixels, softened
 
 MOST_LEFT = 3.0
 """Fine detail that is left where the thing was, relative to other images at the same place. Where it's more, finds are
 too different from each other: what is left of each would be an imprint that goes with the class as the thing did."""
 ALONE = 0.9
 """Share of what was found that must lie in each image's largest part; the others would not be taken off."""
-RIM = 2 / 64
-"""How far the thing is widened on all sides, as a share of the image's side."""
 
 
 def layers(
@@ -47,7 +45,7 @@ def layers(
     all_added: dict[int, Decoy] = {}
     for windows, group in windows_of(view, finds, without, seed):
         over, elsewhere = windows.fitted(), windows.elsewhere()
-        added, weights = _added(over, elsewhere, round(RIM * view.image_size))
+        added, weights = _added(over, elsewhere, round(MARGIN * view.image_size))
         inside, width = (weights > 0.5).to(over), rim_pixels(view.image_size)
         if _detail(over - added, inside, width) > MOST_LEFT * _detail(elsewhere, inside, width):
             return {}
@@ -56,7 +54,7 @@ def layers(
     return all_added
 
 
-def _added(over: Tensor, elsewhere: Tensor, rim: int) -> tuple[Tensor, Tensor]:
+def _added(over: Tensor, elsewhere: Tensor, margin: int) -> tuple[Tensor, Tensor]:
     """What the thing adds to each of the windows (n, w, w) on finds, given windows at the same places elsewhere; and
     the weights in [0, 1] that it was multiplied by, so that it fades out.
     """
@@ -66,14 +64,9 @@ def _added(over: Tensor, elsewhere: Tensor, rim: int) -> tuple[Tensor, Tensor]:
     for alike in most_alike(over * fade):
         difference = over[alike].median(0).values - usual
         own = torch.from_numpy(standing_out(difference * fade)).to(over)
-        weights.append(_softened(own, rim))
+        weights.append(softened(own[None, None], margin)[0, 0])
         added.append(difference * weights[-1])
     return torch.stack(added), torch.stack(weights)
-
-
-def _softened(own: Tensor, rim: int) -> Tensor:
-    """Weights (w, w) in [0, 1] of a thing's own pixels, widened and softened."""
-    return functional.avg_pool2d(widened(own[None, None], rim), 3, 1, 1)[0, 0]
 
 
 def _detail(windows: Tensor, inside: Tensor, width: int) -> float:

@@ -12,6 +12,8 @@ from imil.training.modes.base import FeedbackView
 
 RIM = 3 / 64
 """Width of the soft rim of a swapped place, as a share of the image's side; seams would be a mark of their own."""
+MARGIN = 2 / 64
+"""How far what was found is widened on all sides before it's swapped or taken off, as a share of the image's side."""
 TRIES = 6
 """Donors of each kind that are drawn for each image; the one with least of the thing at the swapped place is taken."""
 MEASURED = 256
@@ -27,6 +29,11 @@ def as_pixels(view: FeedbackView, places: npt.NDArray[np.uint8]) -> Tensor:
 def widened(places: Tensor, pixels: int) -> Tensor:
     """Masks (B, 1, h, w) of 0 and 1, grown by so many pixels on all sides."""
     return functional.max_pool2d(places, 2 * pixels + 1, 1, pixels) if pixels else places
+
+
+def softened(places: Tensor, pixels: int) -> Tensor:
+    """Weights in [0, 1]: masks (B, 1, h, w) of 0 and 1, grown by so many pixels and smoothed by a 3 x 3 mean."""
+    return functional.avg_pool2d(widened(places, pixels), 3, 1, 1)
 
 
 def with_soft_rim(places: Tensor) -> Tensor:
