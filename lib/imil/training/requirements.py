@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from imil.casefeedback import CaseFeedback
+from imil.findingwords import percent
 from imil.settings import RunSettings, mode_names
 
 CLASSWISE = frozenset({"counterfactual", "propagate", "randomise", "cutmix", "mixup"})
@@ -75,7 +76,7 @@ def all_chosen(cases: Collection[CaseFeedback], tolerance: float) -> str | None:
         return None
     size = next(iter(cases)).grid_size
     return (
-        f"There is nothing to propagate: each of the {size * size} cells was chosen in more than {tolerance:.0%} of "
+        f"There is nothing to propagate: each of the {size * size} cells was chosen in more than {percent(tolerance)} of "
         f"the {len(cases)} images with cells. Take back answers and choose only the cells that matter, use a finer "
         "grid or a larger propagate_tolerance in the next run, or go on with another feedback mode, such as "
         "feedback=blackout."

@@ -178,7 +178,7 @@ def test_a_thing_in_all_images_is_refused():
     everywhere = np.zeros_like(squares)
     everywhere[:, 2:7, 2:7] = True
     engine = marked.trained_engine(replace(data, pixels=pixels), epochs=1)
-    with pytest.raises(BadInput, match=r"too evenly in the classes \(100% of 'normal', 100% of 'tb'\)"):
+    with pytest.raises(BadInput, match=r"too evenly in the classes \(100 % of 'normal', 100 % of 'tb'\)"):
         engine.learn(marked.answers(everywhere))
 
 

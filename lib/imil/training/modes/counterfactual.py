@@ -11,6 +11,7 @@ from scipy.special import entr
 from torch import Tensor, nn
 
 from imil.errors import BadInput
+from imil.findingwords import percent
 from imil.grid import Grid
 from imil.settings import RunSettings
 from imil.training.draws import Draws
@@ -234,7 +235,7 @@ def _check_finds(view: FeedbackView, finds: npt.NDArray[np.bool_]) -> None:
     shares = np.array([found[(view.labels == label) & view.kept].mean() for label in present])
     if told_by(shares) < LEAST_TOLD:
         where = ", ".join(
-            f"{share:.0%} of {view.classes[label]!r}" for label, share in zip(present, shares, strict=True)
+            f"{percent(share)} of {view.classes[label]!r}" for label, share in zip(present, shares, strict=True)
         )
         raise BadInput(
             f"What was marked as misleading was found too evenly in the classes ({where}) to be what tells them apart; "

@@ -100,5 +100,10 @@ def test_refusals_and_lost_calibration_are_told():
     assert "isn't as calibrated for every seed" in text
 
 
+def test_a_control_that_fell_back_is_told_of_too():
+    accuracies = {"baseline": BASE, "clean": CLEAN, "counterfactual": CLEAN, "counterfactual_careless": BASE}
+    assert "counterfactual_careless (3 of 3)" in said(accuracies, refused={"counterfactual_careless"})
+
+
 def test_one_seed_shows_nothing():
     assert "nothing is shown" in said({"baseline": [0.5], "clean": [0.9], "counterfactual": [0.8]})

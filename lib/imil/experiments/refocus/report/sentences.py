@@ -63,7 +63,7 @@ def _world(world: World, rows: Sequence[Row], contrasts: Sequence[Row]) -> Itera
             f"{name}: the setting isn't as calibrated for every seed (lowest clean accuracy "
             f"{world['lowest_clean']:.3f}, highest baseline {world['highest_baseline']:.3f})."
         )
-    yield from _refusals(name, modes)
+    yield from _refusals(name, rows)
 
 
 def _healed(name: str, world: World, modes: Sequence[Row]) -> Iterator[str]:
@@ -131,8 +131,9 @@ def _without_marker(name: str, modes: Sequence[Row]) -> Iterator[str]:
             yield f"{name}: whether {row['arm']} costs a point of accuracy isn't shown: {said}."
 
 
-def _refusals(name: str, modes: Sequence[Row]) -> Iterator[str]:
-    refused = [row for row in modes if row["refused"]]
+def _refusals(name: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Of modes, readers and controls alike: an arm that fell back heals nothing, whatever it is."""
+    refused = [row for row in rows if row["refused"]]
     if refused:
         listed = joined([f"{row['arm']} ({row['refused']} of {len(row['seeds'])})" for row in refused])
         yield (
