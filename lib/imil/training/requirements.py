@@ -77,7 +77,7 @@ def all_chosen(cases: Collection[CaseFeedback], tolerance: float) -> str | None:
     size = next(iter(cases)).grid_size
     return (
         f"There is nothing to propagate: each of the {size * size} cells was chosen in more than "
-        f"{percent(tolerance)} of the {len(cases)} images with cells. Take back answers and choose only the cells that matter, use a finer "
-        "grid or a larger propagate_tolerance in the next run, or go on with another feedback mode, such as "
-        "feedback=blackout."
+        f"{percent(tolerance)} of the {len(cases)} images with cells. Take back answers and choose only the cells that "
+        "matter, use a finer grid or a larger propagate_tolerance in the next run, or go on with another feedback "
+        "mode, such as feedback=blackout."
     )
