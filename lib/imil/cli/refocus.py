@@ -72,10 +72,15 @@ def refocus(
     ray: Annotated[
         str, typer.Option("--ray", metavar="ADDRESS", help="Train on this Ray cluster, e.g. auto or ray-head:6379.")
     ] = "",
+    report: Annotated[
+        bool, typer.Option("--report", help="Train nothing; write the report of the results that are there already.")
+    ] = False,
 ) -> None:
     """How much of a shortcut's harm does feedback heal? A benchmark on drawn radiographs with a known truth."""
     if ray and jobs is not None:
         raise BadInput("--jobs is about this machine; a Ray cluster knows how many trainings it has room for.")
+    if report and (ray or jobs is not None):
+        raise BadInput("--report trains nothing, so it goes with neither --jobs nor --ray; leave one of them out.")
     from imil.experiments.refocus.request import plan_of
 
     plan = plan_of(
@@ -90,18 +95,22 @@ def refocus(
     from rich.console import Console
 
     from imil.cli.progress import TrainingsBar
-    from imil.experiments.refocus.run import run_refocus
+    from imil.experiments.refocus.run import report_refocus, run_refocus
 
+    command = shlex.join(["imil", *sys.argv[1:]])
     try:
-        with TrainingsBar(Console()) as bar:
-            written = run_refocus(
-                plan,
-                out,
-                lambda: backend_for(jobs, ray, plan.device),
-                command=shlex.join(["imil", *sys.argv[1:]]),
-                say=bar.say,
-                progress=bar,
-            )
+        if report:
+            written = report_refocus(plan, out, command=command)
+        else:
+            with TrainingsBar(Console()) as bar:
+                written = run_refocus(
+                    plan,
+                    out,
+                    lambda: backend_for(jobs, ray, plan.device),
+                    command=command,
+                    say=bar.say,
+                    progress=bar,
+                )
     except KeyboardInterrupt:
         typer.echo("Stopped. What is done stays; the same command goes on.", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -35,6 +35,8 @@ def refused(monkeypatch, capsys, tmp_path):
         (("--seeds", "1,1"), "each once"),
         (("--seeds", "one"), "The seed 'one' isn't a whole number"),
         (("--jobs", "2", "--ray", "auto"), "--jobs is about this machine"),
+        (("--jobs", "2", "--report"), "--report trains nothing"),
+        (("--report",), "isn't the folder of a benchmark, so there is nothing to report"),
     ],
 )
 def test_usage_errors_are_sentences(refused, arguments, words):

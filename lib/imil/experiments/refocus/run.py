@@ -10,6 +10,7 @@ Trainings run in processes of their own, so a script needs the usual guard::
 from collections.abc import Callable
 from pathlib import Path
 
+from imil.errors import BadInput
 from imil.experiments.folder import ExperimentFolder
 from imil.experiments.processes import local_processes
 from imil.experiments.refocus.plan import Plan, result_path, tasks
@@ -59,6 +60,33 @@ def run_refocus(
 
     say("Writing the report")
     return write_report(plan, read_worlds(plan, folder), out, command)
+
+
+def report_refocus(plan: Plan, out: Path, *, command: str) -> list[Path]:
+    """Write the report of the results that are there, and train nothing; others may be training meanwhile.
+
+    Args:
+        plan: which results belong in it.
+        out: folder of the benchmark.
+        command: what was typed, for the report.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        BadInput: if the folder has no result that belongs in it, or a damaged one.
+        Conflict: if it was made under other conditions.
+    """
+    folder = ExperimentFolder(out)
+    if not folder.description.is_file():
+        raise BadInput(f"{out} isn't the folder of a benchmark, so there is nothing to report; leave out --report.")
+    folder.claim(plan.conditions)
+    worlds = read_worlds(plan, folder)
+    if not any(by_seed for world in worlds for by_seed in world.results.values()):
+        raise BadInput(f"{out} has no result of these settings, strengths, arms and seeds yet; leave out --report.")
+    from imil.experiments.refocus.report import write_report
+
+    return write_report(plan, worlds, out, command)
 
 
 def read_worlds(plan: Plan, folder: ExperimentFolder) -> list[World]:

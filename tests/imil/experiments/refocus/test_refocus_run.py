@@ -1,5 +1,6 @@
 """Tiny benchmarks that are really carried out."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 from imil.errors import BadInput, Conflict
 from imil.experiments import resuming
 from imil.experiments.folder import ExperimentFolder
+from imil.experiments.refocus.arms import choose_arms
 from imil.experiments.refocus.data import read_training
 from imil.experiments.refocus.plan import result_path, tasks
 from imil.experiments.refocus.results import read_result
+from imil.experiments.refocus.run import report_refocus
 from imil.experiments.refocus.tasks import ArmTask
 from imil.experiments.refocus.unasked import nothing_learnt, register_lung_mask, widened
 from imil.training.draws import Draws
@@ -72,6 +75,20 @@ def test_the_same_command_does_nothing_twice_and_more_seeds_are_added(finished, 
     facts, started = carried_out(more, out)
     assert {key.rpartition("-")[2] for key in started} == {"101"}
     assert facts["rows"][0]["seeds"] == [100, 101]
+
+
+def test_a_report_of_what_is_there_trains_nothing(finished):
+    plan, out, facts, _ = finished
+    wider = replace(plan, arms=tuple(choose_arms(["blackout", "counterfactual", "cutmix", "lung_mask"])))
+    before = sorted(path for path in out.rglob("*") if path.is_file())
+    written = report_refocus(wider, out, command="imil experiment refocus --report")
+    told = json.loads((out / "refocus.json").read_text())
+    assert told["command"] == "imil experiment refocus --report"
+    assert [row for row in told["rows"] if row["seeds"]] == facts["rows"]
+    assert sorted(path for path in out.rglob("*") if path.is_file()) == before
+    assert out / "report.html" in written
+    with pytest.raises(BadInput, match="has no result of these settings"):
+        report_refocus(replace(plan, seeds=(102,)), out, command="")
 
 
 def test_other_conditions_are_refused(finished):
