@@ -108,7 +108,7 @@ def configuration() -> str:
     others = list(PRESETS)[1:]
     table = _table(["Setting", "Default", *(f"Preset `{name}`" for name in others), "Allowed", "Meaning"], rows)
     presets = (
-        "## Settings\n\nThe defaults are the preset `paper`. Other presets change only what their column shows.\n\n"
+        "## Settings\n\nThe defaults are the preset `imil`. Other presets change only what their column shows.\n\n"
         f"{table}\n"
     )
     return _page(CONFIGURATION_INTRODUCTION, presets, CONFIGURATION_REST)

@@ -59,7 +59,7 @@ class StartRequest:
         reopen: take answers to the round again, instead of training on with what was learnt from it.
         more_cases: add so many cases to the open round; 0 for none. ``selection`` may be another one for these.
         settings: all settings; or single ones by name, ``preset`` among them; None for those of the run or the preset
-            ``paper``. Those in `GIVEN_ANEW` may be other ones than the run's where a round is continued.
+            ``imil``. Those in `GIVEN_ANEW` may be other ones than the run's where a round is continued.
     """
 
     new_run: bool = False
