@@ -16,13 +16,13 @@ from imil.images import read_image
 from imil.readers import OracleReader, Reading
 from imil.remote import HttpClient, RemoteRounds
 from imil.review import grey_levels, reader_case, review, study_masks
-from imil.serve import free_port, server_command
+from imil.serve import free_port
 from imil.settings import resolve
 from imil.store import Action, QueuedCase
 from imil.study import Study, create_study
 from imil.training.insight import Insight
 from tests.conftest import write_tiny_images
-from tests.monailabel_app.server_process import Server, start, stop
+from tests.monailabel_app.server_process import Server, serve, stop
 
 CASES = 8
 
@@ -60,9 +60,7 @@ def server(tmp_path_factory):
     ]
     study.store.open_round(run.id, 2, "f" * 64, queue, "Laid by hand.")
     study.store.close()
-    port = free_port("127.0.0.1", 0)
-    command = server_command(folder / "study", port=port)
-    running = start(command, folder / "study", port, folder / "server.log", cwd=folder)
+    running = serve(folder / "study", folder / "server.log")
     yield running
     stop(running)
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from imil import images
 from imil.grid import Grid
 from imil.serve import free_port
 from imil.study import Study, create_study
+from tests.monailabel_app.preloaded import ForkedServer
 
 HEIGHT, WIDTH = 40, 48
 IMAGES_PER_CLASS = 16
@@ -56,7 +56,7 @@ def make_study(folder: Path) -> Study:
 class Server:
     """A running server. `client` is MONAI Label's own; `reader` its name there."""
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[str] | ForkedServer"
     url: str
     study: Path
     log: Path
@@ -152,29 +152,32 @@ def mask_file(server: Server, case: dict[str, Any], mask: np.ndarray, folder: Pa
 
 
 def start(command: list[str], study: Path, port: int, log: Path, **options: Any) -> Server:
-    """Start a server process and wait until it answers."""
+    """Start a server process by a command and wait until it answers."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment(), **options
         )
-    server = Server(process, f"http://127.0.0.1:{port}", study, log)
+    return _answering(Server(process, f"http://127.0.0.1:{port}", study, log))
+
+
+def serve(study: Path, log: Path, port: int = 0) -> Server:
+    """Serve a study, by default on any free port, and wait until it answers; see `tests.monailabel_app.preloaded`."""
+    port = port or free_port("127.0.0.1", 0)
+    process = ForkedServer(study, port, log, environment())
+    return _answering(Server(process, f"http://127.0.0.1:{port}", study, log))
+
+
+def _answering(server: Server) -> Server:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
+        assert server.process.poll() is None, server.log.read_text()
         try:
             if server.get("/info/").ok:
                 return server
         except requests.ConnectionError:
             time.sleep(0.1)
     stop(server)
-    raise AssertionError(f"no answer after {START_SECONDS} s: {log.read_text()}")
-
-
-def serve(study: Path, log: Path, port: int = 0) -> Server:
-    """Start `imil serve` for a study, by default on any free port."""
-    port = port or free_port("127.0.0.1", 0)
-    command = [sys.executable, "-m", "imil.cli", "serve", str(study), "--port", str(port)]
-    return start(command, study, port, log)
+    raise AssertionError(f"no answer after {START_SECONDS} s: {server.log.read_text()}")
 
 
 def stop(server: Server) -> None:

@@ -3,7 +3,6 @@ of its own.
 """
 
 import math
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ import requests
 from imil import images, insights
 from imil.casefeedback import CaseFeedback
 from imil.grid import Grid
-from imil.serve import free_port
 from imil.settings import resolve
 from imil.store import Action, Answer, EpochMetrics, QueuedCase, Run, RunState
 from imil.study import Study
@@ -30,7 +28,7 @@ from tests.monailabel_app.server_process import (
     make_study,
     mask_file,
     refused,
-    start,
+    serve,
     stop,
 )
 
@@ -44,9 +42,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def server(study: Study) -> Iterator[Server]:
-    port = free_port("127.0.0.1", 0)
-    command = [sys.executable, "-m", "imil.cli", "serve", str(study.folder), "--port", str(port)]
-    running = start(command, study.folder, port, study.folder.parent / "server.log")
+    running = serve(study.folder, study.folder.parent / "server.log")
     yield running
     stop(running)
     assert "Traceback" not in running.log.read_text()
