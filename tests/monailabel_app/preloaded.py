@@ -11,9 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import imil.serve
 
 POLL_SECONDS = 0.02
 _lock = Lock()
@@ -78,13 +81,11 @@ def main() -> None:
     import monai.engines  # noqa: F401
     import uvicorn  # noqa: F401  (not MONAI Label: it reads the environment when it's imported)
 
-    import imil.serve  # noqa: F401
-
-    statuses: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "status" in request:
-            answer = _status(request["status"], statuses)
+            ended, status = os.waitpid(request["status"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
         else:
             answer = os.fork()
             if not answer:
@@ -92,33 +93,26 @@ def main() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _status(pid: int, statuses: dict[int, int]) -> int | None:
-    if pid not in statuses:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            statuses[pid] = os.waitstatus_to_exitcode(status)
-    return statuses.get(pid)
-
-
 def _become_server(study: str, port: int, log: str, environment: dict[str, str]) -> None:
-    """Never returns."""
-    from imil.serve import server_command
-
-    with Path(log).open("w") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[:0] = [path for path in environment["PYTHONPATH"].split(os.pathsep) if path not in sys.path]
+    """Never returns: what the child did here after an error, its parent would do a second time."""
     try:
-        sys.argv = server_command(Path(study), port=port)[2:]
+        with Path(log).open("w") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:0] = [path for path in environment["PYTHONPATH"].split(os.pathsep) if path not in sys.path]
+        sys.argv = imil.serve.server_command(Path(study), port=port)[2:]
         from monailabel_app.__main__ import main as serve
 
         serve()
     finally:
+        # A server that ends as it should doesn't come here: it leaves the process by itself.
+        traceback.print_exc()
         sys.stdout.flush()
-        os._exit(1)  # a server that ends as it should doesn't come here
+        sys.stderr.flush()
+        os._exit(1)
 
 
 if __name__ == "__main__":
